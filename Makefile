@@ -91,6 +91,7 @@ asan: $(ASAN_BUILT)
 
 cov: $(TRACE_BUILT)
 	rm -f .coverage .coverage.*
+	cp build/trace/c/nodepp/_core.c nodepp/_core.c      # Cython's plugin looks for it beside the .pyx
 	NODEPP_FLAVOUR=trace PYTHONPATH="$(CURDIR)/build/trace/lib" $(BIN)/coverage run --rcfile=pyproject.toml $(BIN)/pytest $(TESTS)
 	$(BIN)/coverage combine --rcfile=pyproject.toml --quiet
 	$(BIN)/coverage report --rcfile=pyproject.toml
