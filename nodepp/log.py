@@ -1,0 +1,139 @@
+"""The error log: one line a message, to stderr, stdout or a file that can be reopened.
+
+A leaf: it imports nothing of nodepp, and nothing that takes long to import (Python's own logging takes 6 ms).
+Levels are Node++'s: 0 always, 1 errors, 2 warnings, 3 information, 4 debugging.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
+ALWAYS, ERR, WAR, INF, DBG = range(5)
+NAMES = ("   ", "ERR", "WAR", "INF", "DBG")
+LEVELS = {"always": 0, "error": 1, "warning": 2, "info": 3, "debug": 4}
+
+# Characters, not bytes. Node++ cuts at 4,095; a traceback of a deep recursion fits in this. Longer: cut, and it says so.
+MESSAGE_SIZE_MAX = 64 * 1024
+
+# A message may carry what a peer sent. A line break in it must not begin a line that looks like one of ours, and an
+# escape character must not reach a terminal: breaks are followed by an indent, other control characters are spelled out.
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
+_ESCAPES[10] = "\n    "
+
+_COLOURS = {ERR: "\x1b[31m", WAR: "\x1b[33m", DBG: "\x1b[2m"}
+
+
+class Log:
+    """Where messages go. There is one for the process, `log`; tests make others.
+
+    Each message leaves with one write(2), so that lines of several processes do not mix, and nothing is held back
+    when the process dies. A write that fails (full disk, closed pipe) is counted and told with the next that succeeds.
+    """
+
+    __slots__ = ("_coloured", "_dated", "_descriptor", "_lost_count", "_owned", "level", "path")
+
+    def __init__(self) -> None:
+        self.level: int = INF
+        self.path: str = ""                     # of the file, or "" for a standard stream
+        self._descriptor = 2
+        self._owned = False                     # only a file that we opened is ours to close
+        self._dated = False
+        self._coloured: Optional[bool] = None   # None: not asked yet
+        self._lost_count = 0
+
+    def configure(self, level: int = INF, path: str = "", to_stdout: bool = False) -> None:
+        """Sets level and destination. OSError when the file cannot be opened; then nothing has changed."""
+        descriptor = _open(path) if path else 1 if to_stdout else 2
+        self._close()
+        self.level, self.path, self._descriptor = level, path, descriptor
+        self._owned = self._dated = bool(path)
+        self._coloured = None
+
+    def reopen(self) -> None:
+        """Opens the file again by its name: after it was moved away by log rotation."""
+        if self.path:
+            self.configure(self.level, self.path)
+
+    def fileno(self) -> int:
+        """The descriptor that messages are written to. It changes when the log is reopened."""
+        return self._descriptor
+
+    def write(self, level: int, message: str) -> None:
+        """Writes a message if the level asks for it. Never raises: a server does not stop for its log."""
+        if level > self.level:
+            return
+        line = f"{_now(self._dated)} {NAMES[level]} {clean(message)}"
+        if self._coloured is None:
+            self._coloured = not self._dated and wants_colour(self._descriptor)
+        colour = _COLOURS.get(level) if self._coloured else None
+        if colour:
+            line = f"{colour}{line}\x1b[0m"
+        if self._lost_count:
+            line = f"{_now(self._dated)} WAR {self._lost_count} messages before this were lost\n{line}"
+        try:
+            os.write(self._descriptor, (line + "\n").encode("utf-8", "backslashreplace"))
+            self._lost_count = 0
+        except OSError:
+            self._lost_count += 1
+
+    def _close(self) -> None:
+        if self._owned:
+            os.close(self._descriptor)
+            self._owned = False
+
+
+def clean(message: str) -> str:
+    """The message as it may be written to a terminal or a file: see the escapes above."""
+    if len(message) > MESSAGE_SIZE_MAX:
+        message = message[:MESSAGE_SIZE_MAX] + f" … ({len(message) - MESSAGE_SIZE_MAX} more)"
+    return message if message.isprintable() else message.translate(_ESCAPES)
+
+
+def wants_colour(descriptor: int) -> bool:
+    """Colours are for a terminal, and for those who have not asked to be spared them (no-color.org)."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and os.isatty(descriptor)
+
+
+def _open(path: str) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    return os.open(path, flags, 0o640)          # requests are nobody else's business
+
+
+def _now(dated: bool) -> str:
+    moment = time.time()
+    text = time.strftime("%Y-%m-%d %H:%M:%S" if dated else "%H:%M:%S", time.localtime(moment))
+    return f"{text}.{int(moment * 1000) % 1000:03d}"
+
+
+log = Log()
+write = log.write
+
+
+def err(message: str) -> None:
+    """Something failed that should not have."""
+    log.write(ERR, message)
+
+
+def war(message: str) -> None:
+    """Something a person should look at when there is time."""
+    log.write(WAR, message)
+
+
+def inf(message: str) -> None:
+    """What an operator likes to know."""
+    log.write(INF, message)
+
+
+def dbg(message: str) -> None:
+    """What only a developer wants."""
+    log.write(DBG, message)
+
+
+def always(message: str) -> None:
+    """What is said at every level."""
+    log.write(ALWAYS, message)
