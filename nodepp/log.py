@@ -1,7 +1,7 @@
 """The error log: one line a message, to stderr, stdout or a file that can be reopened.
 
-A leaf: it imports nothing of nodepp, and nothing that takes long to import (Python's own logging takes 6 ms).
-Levels are Node++'s: 0 always, 1 errors, 2 warnings, 3 information, 4 debugging.
+A leaf: it imports nothing of nodepp, and nothing that takes long to import (Python's own logging
+takes 6 ms). Levels are Node++'s: 0 always, 1 errors, 2 warnings, 3 information, 4 debugging.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ ALWAYS, ERR, WAR, INF, DBG = range(5)
 NAMES = ("   ", "ERR", "WAR", "INF", "DBG")
 LEVELS = {"always": 0, "error": 1, "warning": 2, "info": 3, "debug": 4}
 
-# Characters, not bytes. Node++ cuts at 4,095; a traceback of a deep recursion fits in this. Longer: cut, and it says so.
+# Characters. Node++ cuts at 4,095; a traceback of a deep recursion fits in this. Longer: cut.
 MESSAGE_SIZE_MAX = 64 * 1024
 
-# A message may carry what a peer sent. A line break in it must not begin a line that looks like one of ours, and an
-# escape character must not reach a terminal: breaks are followed by an indent, other control characters are spelled out.
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
+# A message may carry what a peer sent. A line break in it must not begin a line that looks like one
+# of ours, and an escape character must not reach a terminal: breaks are followed by an indent, other
+# control characters are spelled out.
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 _ESCAPES[10] = "\n    "
 
 _COLOURS = {ERR: "\x1b[31m", WAR: "\x1b[33m", DBG: "\x1b[2m"}
@@ -31,8 +32,9 @@ _COLOURS = {ERR: "\x1b[31m", WAR: "\x1b[33m", DBG: "\x1b[2m"}
 class Log:
     """Where messages go. There is one for the process, `log`; tests make others.
 
-    Each message leaves with one write(2), so that lines of several processes do not mix, and nothing is held back
-    when the process dies. A write that fails (full disk, closed pipe) is counted and told with the next that succeeds.
+    Each message leaves with one write(2), so that lines of several processes do not mix, and nothing
+    is held back when the process dies. A write that fails (full disk, closed pipe) is counted and
+    told with the next that succeeds.
     """
 
     __slots__ = ("_coloured", "_dated", "_descriptor", "_lost_count", "_owned", "level", "path")
@@ -47,7 +49,7 @@ class Log:
         self._lost_count = 0
 
     def configure(self, level: int = INF, path: str = "", to_stdout: bool = False) -> None:
-        """Sets level and destination. OSError when the file cannot be opened; then nothing has changed."""
+        """Sets level and destination. OSError if the file cannot be opened; nothing has changed then."""
         descriptor = _open(path) if path else 1 if to_stdout else 2
         self._close()
         self.level, self.path, self._descriptor = level, path, descriptor
@@ -64,7 +66,7 @@ class Log:
         return self._descriptor
 
     def write(self, level: int, message: str) -> None:
-        """Writes a message if the level asks for it. Never raises: a server does not stop for its log."""
+        """Writes a message if the level asks for it. Never raises: no server stops for its log."""
         if level > self.level:
             return
         line = f"{_now(self._dated)} {NAMES[level]} {clean(message)}"
@@ -74,7 +76,8 @@ class Log:
         if colour:
             line = f"{colour}{line}\x1b[0m"
         if self._lost_count:
-            line = f"{_now(self._dated)} WAR {self._lost_count} messages before this were lost\n{line}"
+            lost = f"{self._lost_count} messages before this were lost"
+            line = f"{_now(self._dated)} WAR {lost}\n{line}"
         try:
             os.write(self._descriptor, (line + "\n").encode("utf-8", "backslashreplace"))
             self._lost_count = 0
@@ -95,8 +98,10 @@ def clean(message: str) -> str:
 
 
 def wants_colour(descriptor: int) -> bool:
-    """Colours are for a terminal, and for those who have not asked to be spared them (no-color.org)."""
-    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and os.isatty(descriptor)
+    """Colours are for a terminal, and not for those who asked to be spared them (no-color.org)."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return os.isatty(descriptor)
 
 
 def _open(path: str) -> int:
