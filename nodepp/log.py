@@ -20,9 +20,9 @@ LEVELS = {"always": 0, "error": 1, "warning": 2, "info": 3, "debug": 4}
 # Characters. Node++ cuts at 4,095; a traceback of a deep recursion fits in this. Longer: cut.
 MESSAGE_SIZE_MAX = 64 * 1024
 
-# A message may carry what a peer sent. A line break in it must not begin a line that looks like one
-# of ours, and an escape character must not reach a terminal: breaks are followed by an indent, other
-# control characters are spelled out.
+# A message may carry what a peer sent. A line break in it must not begin a line that looks like
+# one of ours, and an escape character must not reach a terminal: breaks are followed by an indent,
+# other control characters are spelled out.
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 _ESCAPES[10] = "\n    "
 
@@ -32,9 +32,9 @@ _COLOURS = {ERR: "\x1b[31m", WAR: "\x1b[33m", DBG: "\x1b[2m"}
 class Log:
     """Where messages go. There is one for the process, `log`; tests make others.
 
-    Each message leaves with one write(2), so that lines of several processes do not mix, and nothing
-    is held back when the process dies. A write that fails (full disk, closed pipe) is counted and
-    told with the next that succeeds.
+    Each message leaves with one write(2), so that lines of several processes do not mix, and
+    nothing is held back when the process dies. A write that fails (full disk, closed pipe) is
+    counted and told with the next that succeeds.
     """
 
     __slots__ = ("_coloured", "_dated", "_descriptor", "_lost_count", "_owned", "level", "path")
@@ -49,7 +49,7 @@ class Log:
         self._lost_count = 0
 
     def configure(self, level: int = INF, path: str = "", to_stdout: bool = False) -> None:
-        """Sets level and destination. OSError if the file cannot be opened; nothing has changed then."""
+        """Sets level and destination. OSError if the file cannot be opened; the old ones stay."""
         descriptor = _open(path) if path else 1 if to_stdout else 2
         self._close()
         self.level, self.path, self._descriptor = level, path, descriptor
@@ -142,3 +142,72 @@ def dbg(message: str) -> None:
 def always(message: str) -> None:
     """What is said at every level."""
     log.write(ALWAYS, message)
+
+
+# --- exceptions -------------------------------------------------------------------------------
+
+
+def exception_text(error: BaseException, verbose: bool = False) -> str:
+    """The exception in one line, then the frames of the user's own code, a line each.
+
+    Frames of nodepp, of the standard library and of installed packages help nobody who looks for a
+    mistake in an application; the last frame is always shown. `verbose`: the whole traceback.
+    """
+    import traceback
+
+    if verbose:
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip()
+    parts = [_one_exception(error)]
+    seen = {id(error)}
+    cause = _cause(error)
+    while cause is not None and id(cause) not in seen:     # a cycle can be made by hand
+        seen.add(id(cause))
+        parts.append("  after " + _one_exception(cause))
+        cause = _cause(cause)
+    return "\n".join(parts)
+
+
+def _cause(error: BaseException) -> Optional[BaseException]:
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _one_exception(error: BaseException) -> str:
+    import traceback
+
+    lines = [line.rstrip() for line in traceback.format_exception_only(type(error), error)]
+    if isinstance(error, SyntaxError):
+        # Its own text says where and shows the line; put last what Python puts first.
+        lines = [lines[-1], *lines[:-1]]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if is_own(frame.filename)]
+    shown = own or frames[-1:] if not isinstance(error, SyntaxError) else own
+    if own and frames[-1] is not own[-1] and not _is_ours(frames[-1].filename):
+        shown = [*own, frames[-1]]
+    for frame in shown:
+        source = f": {frame.line}" if frame.line else ""
+        lines.append(f"  {short_path(frame.filename)}:{frame.lineno} in {frame.name}{source}")
+    return "\n".join(lines)
+
+
+def is_own(filename: str) -> bool:
+    """True for a source file of the application: not nodepp's, Python's, or a package's."""
+    if filename.startswith("<") or _is_ours(filename):
+        return False
+    library = os.path.dirname(os.__file__) + os.sep
+    inside = ("site-packages" + os.sep, "dist-packages" + os.sep)
+    return not filename.startswith(library) and not any(part in filename for part in inside)
+
+
+def _is_ours(filename: str) -> bool:
+    # Frames of the compiled core carry the path as it was compiled: nodepp/core/loop.pxi.
+    ours = (os.path.dirname(__file__) + os.sep, "nodepp/_core.pyx", "nodepp/core/")
+    return filename.startswith(ours)
+
+
+def short_path(path: str) -> str:
+    """The path from the current folder, if the file lies below it."""
+    try:
+        relative = os.path.relpath(path)
+    except (ValueError, OSError):           # the current folder is gone
+        return path
+    return path if relative.startswith("..") else relative

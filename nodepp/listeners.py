@@ -1,0 +1,297 @@
+"""The sockets a server listens on: `host:port`, `unix:PATH`, `fd://N` or `systemd`.
+
+They are bound, and listen, before the application is imported: a port that is taken is found out
+first. (Linux lets two sockets with SO_REUSEADDR bind one port as long as neither listens.)
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+
+from .errors import ConfigError, StartError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Optional
+
+SYSTEMD_FIRST_FD = 3            # sd_listen_fds(3)
+UNIX_PATH_SIZE_MAX = 107        # bytes; sun_path has 108 with its NUL, unix(7)
+PORT_TRIES_MAX = 50             # ports tried for a suggestion
+
+
+class Address:
+    """Where to listen. `kind` is "tcp" (host, port), "unix" (path), "fd" (fd) or "systemd"."""
+
+    __slots__ = ("fd", "host", "kind", "path", "port")
+
+    def __init__(
+        self, kind: str, host: str = "", port: int = 0, path: str = "", fd: int = -1
+    ) -> None:
+        self.kind, self.host, self.port, self.path, self.fd = kind, host, port, path, fd
+
+
+class Listener:
+    """A listening socket; `url` is for people. close() removes the file of a unix socket."""
+
+    __slots__ = ("_inode", "kind", "path", "socket", "url")
+
+    def __init__(self, sock: socket.socket, kind: str, url: str, path: str = "") -> None:
+        self.socket, self.kind, self.url, self.path = sock, kind, url, path
+        self._inode = os.stat(path).st_ino if path else 0
+
+    def close(self) -> None:
+        self.socket.close()
+        if not self.path:
+            return
+        try:
+            # A successor may have put its own socket there.
+            if os.stat(self.path).st_ino == self._inode:
+                os.unlink(self.path)
+        except FileNotFoundError:
+            pass                            # somebody tidied up before us
+        self.path = ""
+
+
+def parse_address(text: str) -> Address:
+    """ConfigError for what cannot be understood."""
+    if text == "systemd":
+        return Address("systemd")
+    if text.startswith("unix:"):
+        path = text[5:][2:] if text.startswith("unix://") else text[5:]
+        if not path or len(os.fsencode(path)) > UNIX_PATH_SIZE_MAX:
+            size = f"1 to {UNIX_PATH_SIZE_MAX} bytes"
+            raise ConfigError(f"bind={text}: the path of a unix socket has {size}.")
+        return Address("unix", path=path)
+    if text.startswith("fd://"):
+        if not text[5:].isdigit():
+            raise ConfigError(f"bind={text}: expected fd://N, N a descriptor.")
+        return Address("fd", fd=int(text[5:]))
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ConfigError(f"bind={text}: write an IPv6 address in brackets: [::1]:8080.")
+    if not (colon and port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ConfigError(
+            f"bind={text}: expected host:port, [ipv6]:port, unix:PATH, fd://N or systemd.")
+    return Address("tcp", host=host, port=int(port))
+
+
+def open_all(
+    bind: Iterable[str], backlog: int = 2048, permissions: int = 0o660
+) -> list[Listener]:
+    """Opens every address, or none. StartError says in a line or two why it could not."""
+    addresses = [parse_address(text) for text in bind]
+    listeners: list[Listener] = []
+    try:
+        for address in addresses:
+            if address.kind == "tcp":
+                listeners.extend(_open_tcp(address, addresses, backlog))
+            elif address.kind == "unix":
+                listeners.append(_open_unix(address.path, backlog, permissions))
+            elif address.kind == "fd":
+                listeners.append(_adopt(address.fd))
+            else:
+                listeners.extend(_adopt(fd) for fd in _systemd_descriptors(required=True))
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def given_by_systemd() -> bool:
+    """True if this process was started by socket activation (sd_listen_fds(3))."""
+    return bool(_systemd_descriptors(required=False))
+
+
+def _systemd_descriptors(required: bool) -> list[int]:
+    count = os.environ.get("LISTEN_FDS", "")
+    if os.environ.get("LISTEN_PID") == str(os.getpid()) and count.isdigit() and int(count) > 0:
+        return list(range(SYSTEMD_FIRST_FD, SYSTEMD_FIRST_FD + int(count)))
+    if required:
+        raise StartError(
+            "bind=systemd: no sockets were handed over (LISTEN_PID and LISTEN_FDS do not say so).")
+    return []
+
+
+# --- TCP ----------------------------------------------------------------------------------------
+
+
+def _open_tcp(address: Address, others: Iterable[Address], backlog: int) -> list[Listener]:
+    host, port = address.host, address.port
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        raise StartError(f"Cannot listen on {host}:{port}: there is no host {host!r}.") from None
+    places = list(dict.fromkeys((family, place) for family, _, _, _, place in found))
+    # An IPv6 socket on all addresses takes IPv4 peers too, unless an IPv4 socket is asked for.
+    ipv4 = any(family == socket.AF_INET for family, _ in places) or any(
+        other.kind == "tcp" and ":" not in other.host and other.port == port for other in others)
+    listeners: list[Listener] = []
+    try:
+        for family, place in places:
+            if port == 0 and listeners:     # the same for all that a name stands for
+                place = (place[0], listeners[0].socket.getsockname()[1], *place[2:])
+            listener = _open_tcp_place(family, place, ipv4, backlog)
+            if listener is not None:
+                listeners.append(listener)
+        if not listeners:
+            raise StartError(f"Cannot listen on {host}:{port}: no such address family here.")
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _open_tcp_place(family: int, place: Any, ipv4: bool, backlog: int) -> Optional[Listener]:
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT:       # no IPv6 in the kernel; getaddrinfo is unaware
+            return None
+        raise
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(ipv4))
+        # Accepted sockets inherit it: one system call less for each.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.bind(place)
+        sock.listen(backlog)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise StartError(_bind_trouble(error, family, place)) from None
+    return Listener(sock, "tcp", url_of(sock))
+
+
+def url_of(sock: socket.socket) -> str:
+    """The address for people, such that a click on it works."""
+    if sock.family == socket.AF_UNIX:
+        name = sock.getsockname()
+        return f"unix:{os.fsdecode(name) if name else '(unnamed)'}"
+    host, port = sock.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        return f"http://localhost:{port} (all addresses)"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _bind_trouble(error: OSError, family: int, place: Any) -> str:
+    host, port = place[:2]
+    if error.errno == errno.EADDRINUSE:
+        holder = _holder(port)
+        by = f" by {holder}" if holder else ""
+        free = _free_port(family, place)
+        return f"Port {port} is taken{by}." + (f" Try: --port {free}" if free else "")
+    if error.errno == errno.EACCES:
+        return (f"Cannot listen on port {port}: that takes root or CAP_NET_BIND_SERVICE."
+                " Try: --port 8080")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"Cannot listen on {host}: this machine has no such address. Try: --host 127.0.0.1"
+    return f"Cannot listen on {host}:{port}: {error.strerror}."
+
+
+def _free_port(family: int, place: Any) -> int:
+    for port in range(place[1] + 1, min(place[1] + PORT_TRIES_MAX, 65536)):
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            try:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((place[0], port, *place[2:]))
+                probe.listen(1)
+            except OSError:
+                continue
+            return port
+    return 0
+
+
+def _holder(port: int) -> str:
+    """Who listens on a port, as "'python3 old.py' (pid 4242)"; "" where that cannot be known.
+
+    /proc/net/tcp gives the socket's inode; whose it is, the links in /proc/*/fd say, which can be
+    read for one's own processes (all, for root).
+    """
+    inodes: set[str] = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table) as file:
+                rows = [line.split() for line in file.readlines()[1:]]
+        except OSError:
+            continue                        # not Linux, or no IPv6
+        # Columns: 1 is the local address in hexadecimal, 3 the state (0A: listening), 9 the inode.
+        inodes.update(f"socket:[{row[9]}]" for row in rows
+                      if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port)
+    if not inodes:
+        return ""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            folder = f"/proc/{pid}/fd"
+            if any(os.readlink(f"{folder}/{name}") in inodes for name in os.listdir(folder)):
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    words = file.read(4096).rstrip(b"\0").split(b"\0")
+                command = " ".join(word.decode("utf-8", "replace") for word in words)
+                return f"{command[:80]!r} (pid {pid})"
+        except OSError:
+            continue                        # gone, or somebody else's
+    return ""
+
+
+# --- unix sockets and inherited ones ------------------------------------------------------------
+
+
+def _open_unix(path: str, backlog: int, permissions: int) -> Listener:
+    _remove_stale(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # chmod after bind would leave a moment in which anybody may connect. One thread is alive now.
+    before = os.umask(0o777 & ~permissions)
+    try:
+        sock.bind(path)
+    except OSError as error:
+        sock.close()
+        raise StartError(f"Cannot listen on unix:{path}: {error.strerror}.") from None
+    finally:
+        os.umask(before)
+    sock.listen(backlog)
+    sock.setblocking(False)
+    return Listener(sock, "unix", f"unix:{path}", path)
+
+
+def _remove_stale(path: str) -> None:
+    """Removes a socket file whose server is gone; refuses to take one that somebody answers on."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return                              # nothing there; bind will say what else is wrong
+    if not stat.S_ISSOCK(mode):
+        raise StartError(f"Cannot listen on unix:{path}: there is a file, and it is no socket.")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except OSError:
+            pass                            # EAGAIN: its queue is full. EACCES: not ours.
+    raise StartError(f"unix:{path} is taken: a server answers there.")
+
+
+def _adopt(fd: int) -> Listener:
+    try:
+        sock = socket.socket(fileno=fd)
+        listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        known = sock.family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
+    except OSError as error:
+        raise StartError(f"fd://{fd}: {error.strerror}.") from None
+    if not listening or not known or sock.type != socket.SOCK_STREAM:
+        sock.detach()                       # not ours to close
+        raise StartError(f"fd://{fd}: not a listening stream socket.")
+    os.set_inheritable(fd, False)
+    sock.setblocking(False)
+    return Listener(sock, "unix" if sock.family == socket.AF_UNIX else "tcp", url_of(sock))
