@@ -1,0 +1,456 @@
+"""Assembles a server: settings → listeners → application → statics → engine; and takes it apart.
+
+The order is the contract. Listeners are opened before the application is imported, so that a taken
+port costs no start-up; on_start runs before the first request; whatever was opened is closed again,
+also when a later step fails.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from . import listeners as listening
+from .errors import ConfigError, NodeppError, StartError
+from .log import ALWAYS, INF, WAR, exception_text, log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import FrameType
+    from typing import Any, Callable, Optional
+
+    from ._core import Engine
+    from .app import App
+    from .config import Config
+
+    Static = tuple[str, bytes, str, bytes]
+
+EXIT_USAGE = 2                  # wrong usage or configuration
+EXIT_START = 3                  # could not start
+
+# Descriptors beyond one for each connection: the core's places for refused peers (64), its reserve
+# (32), spool files and what the application opens.
+DESCRIPTORS_BESIDE = 256
+
+ACCESS_LOG_FORMATS = {"npp": 1, "combined": 2, "json": 3}
+
+
+class Site:
+    """What is served: the application, its public files, and how to say so in the banner."""
+
+    __slots__ = ("app", "static_text", "statics", "text")
+
+    def __init__(self, app: App, text: str, statics: list[Static], static_text: str) -> None:
+        self.app, self.text = app, text
+        self.statics, self.static_text = statics, static_text
+
+
+class Server:
+    """One run, from the sockets to the last answer."""
+
+    def __init__(
+        self,
+        config: Config,
+        find_site: Callable[[Config], Site],
+        reload: Optional[Callable[[], Config]] = None,
+        verbose: bool = False,
+        started: Optional[float] = None,
+    ) -> None:
+        """`find_site` imports the application; it is called when the sockets listen.
+
+        `reload` reads the settings again, for SIGHUP. `started`: perf_counter() of the beginning.
+        """
+        self.config = config
+        self.find_site = find_site
+        self.read_again = reload
+        self.verbose = verbose
+        self.started = time.perf_counter() if started is None else started
+        self.engine: Optional[Engine] = None
+        self.listeners: list[listening.Listener] = []
+        self.stopping_since: Optional[float] = None
+        self._access_fd = -1                # of a file that we opened
+        self._handlers: dict[int, Any] = {}
+        self._pipe: tuple[int, int] = (-1, -1)
+        self._wakeup_before = -1
+
+    # --- the run --------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serves until it is told to stop. StartError or ConfigError when it could not start."""
+        self._open_logs()
+        try:
+            self._catch_signals()
+            self.listeners = self._listen()
+            site = self.find_site(self.config)
+            raise_descriptor_limit(self.config.max_connections + DESCRIPTORS_BESIDE)
+            self._serve(site)
+        except KeyboardInterrupt:
+            log.write(ALWAYS, "Stopped before it was ready.")
+        finally:
+            for listener in self.listeners:
+                listener.close()
+            self._release_signals()
+            self._close_access_log()
+
+    def _listen(self) -> list[listening.Listener]:
+        config = self.config
+        bind: Sequence[str] = config.listeners
+        if not config.bind and listening.given_by_systemd():
+            bind = ("systemd",)
+        return listening.open_all(bind, config.backlog, config.uds_permissions)
+
+    def _serve(self, site: Site) -> None:
+        app = site.app
+        app.host.verbose = self.verbose
+        router = app.freeze(site.statics)
+        self._start_application(app)
+        try:
+            self.engine = self._make_engine(app, router)
+            self.engine.open([(it.socket.fileno(), it.kind) for it in self.listeners])
+            for seconds, callback in app.timers:
+                self.engine.every(seconds, callback)
+            self._open_access_log()
+            if log.level >= INF:
+                self._print_banner(site)
+            for warning in self.config.warnings:
+                log.write(WAR, warning)
+            self.engine.run()
+            self._say_stopped()
+        finally:
+            # on_stop runs after the last request, and also when the engine could not be made.
+            app.stop()
+            if self.engine is not None:
+                self.engine.flush_access_log()
+                self.engine.close()
+
+    def _start_application(self, app: App) -> None:
+        try:
+            app.start()
+        except NodeppError:
+            raise
+        except Exception as error:
+            text = exception_text(error, self.verbose)
+            raise StartError(f"on_start failed: {text}") from None
+
+    def _make_engine(self, app: App, router: Any) -> Engine:
+        from .app import import_core
+
+        _core = import_core()
+        settings = self.config.engine_settings()
+        settings["wakeup_fd"] = self._pipe[0]
+        monitor = self.config.fd_monitor
+        if monitor == "selectors" or (monitor == "auto" and not sys.platform.startswith("linux")):
+            from .selectors_api import DefaultSelector
+
+            settings["selector_factory"] = DefaultSelector
+        try:
+            return _core.Engine(settings, router, app.host)
+        except (ValueError, MemoryError) as error:
+            raise StartError(f"The engine could not be made: {error}.") from None
+
+    # --- signals --------------------------------------------------------------------------------
+
+    def _catch_signals(self) -> None:
+        """INT and TERM drain and stop, INT again or QUIT cuts, HUP reloads, USR1 reopens the logs.
+
+        Python runs these between two steps of its own code; the pipe wakes the engine for them.
+        """
+        handlers = {
+            signal.SIGINT: self._on_stop_signal,
+            signal.SIGTERM: self._on_stop_signal,
+            signal.SIGQUIT: self._on_cut_signal,
+            signal.SIGHUP: self._on_reload_signal,
+            signal.SIGUSR1: self._on_reopen_signal,
+        }
+        self._pipe = os.pipe()
+        for fd in self._pipe:
+            os.set_blocking(fd, False)
+        try:
+            # A full pipe means that the engine will wake up anyway.
+            self._wakeup_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        except ValueError:
+            # Not the main thread, as in tests of an application: whoever started it stops it.
+            return
+        for number, handler in handlers.items():
+            self._handlers[number] = signal.signal(number, handler)
+
+    def _release_signals(self) -> None:
+        if self._handlers:
+            signal.set_wakeup_fd(self._wakeup_before)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        self._handlers.clear()
+        for fd in self._pipe:
+            if fd >= 0:
+                os.close(fd)
+        self._pipe = (-1, -1)
+
+    def _on_stop_signal(self, number: int, frame: Optional[FrameType]) -> None:
+        if self.engine is None:
+            raise KeyboardInterrupt         # still starting: the import, or on_start, is abandoned
+        if self.stopping_since is None:
+            self.stop()
+        elif number == signal.SIGINT:
+            self._on_cut_signal(number, frame)
+
+    def _on_cut_signal(self, number: int, frame: Optional[FrameType]) -> None:
+        if self.engine is None:
+            raise KeyboardInterrupt
+        log.write(ALWAYS, f"Cut {_count(self.engine.connection_count, 'connection')}.")
+        self.stopping_since = self.stopping_since or time.perf_counter()
+        self.engine.stop(0)
+
+    def _on_reload_signal(self, number: int, frame: Optional[FrameType]) -> None:
+        if self.engine is not None:
+            self.reload()
+
+    def _on_reopen_signal(self, number: int, frame: Optional[FrameType]) -> None:
+        self.reopen_logs()
+
+    def stop(self) -> None:
+        """Stops accepting, lets requests finish, closes: run() returns after that."""
+        assert self.engine is not None
+        self.stopping_since = time.perf_counter()
+        open_count = self.engine.connection_count
+        log.write(ALWAYS, f"Stopping: {_count(open_count, 'connection')} open.")
+        self.engine.stop(self.config.graceful_timeout_ms)
+
+    def _say_stopped(self) -> None:
+        assert self.engine is not None
+        duration_s = time.perf_counter() - (self.stopping_since or time.perf_counter())
+        count = self.engine.stats()["requests"]
+        log.write(ALWAYS, f"Stopped in {duration_s:.1f} s, after {_count(count, 'request')}.")
+
+    # --- settings that may change ---------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Applies the settings that can change at run time, and names those that cannot."""
+        if self.read_again is None:
+            log.write(WAR, "Nothing to reload: the settings came from the program.")
+            return
+        from .settings import KEYS, format_value
+
+        try:
+            new = self.read_again()
+        except ConfigError as error:
+            log.write(WAR, f"Not reloaded: {error}")
+            return
+        changed: list[str] = []
+        later: list[str] = []
+        for key in KEYS:
+            value = getattr(new, key.attribute)
+            if value != getattr(self.config, key.attribute):
+                (changed if key.reloadable else later).append(
+                    f"{key.name}={format_value(key, value)}")
+        self.config, old = new, self.config
+        try:
+            self._open_logs()
+            self._open_access_log()
+        except StartError as error:
+            self.config = old
+            log.write(WAR, f"Not reloaded: {error}")
+            return
+        log.write(ALWAYS, f"Reloaded: {', '.join(changed) or 'nothing changed'}.")
+        if later:
+            log.write(WAR, f"Needs a restart: {', '.join(later)}.")
+
+    def reopen_logs(self) -> None:
+        """After log rotation has moved the files away."""
+        try:
+            log.reopen()
+            if self.engine is not None:
+                self._open_access_log()
+        except (OSError, StartError) as error:
+            log.write(WAR, f"The logs could not be reopened: {error}")
+            return
+        log.write(ALWAYS, "Logs reopened.")
+
+    def _open_logs(self) -> None:
+        config = self.config
+        try:
+            log.configure(config.log_level, config.log_file, config.log_to_stdout)
+        except OSError as error:
+            raise StartError(f"logFile={config.log_file}: {error.strerror}.") from None
+
+    def _open_access_log(self) -> None:
+        """Gives the engine the descriptor; the old one is closed when nothing is waiting for it."""
+        assert self.engine is not None
+        config = self.config
+        fd = log.fileno() if config.access_log else -1
+        opened = -1
+        if config.access_log and config.access_log_file:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            try:
+                fd = opened = os.open(config.access_log_file, flags, 0o640)
+            except OSError as error:
+                path = config.access_log_file
+                raise StartError(f"accessLogFile={path}: {error.strerror}.") from None
+        self.engine.flush_access_log()
+        self.engine.set_access_log(fd, ACCESS_LOG_FORMATS[config.access_log_format])
+        self._close_access_log()
+        self._access_fd = opened
+
+    def _close_access_log(self) -> None:
+        if self._access_fd >= 0:
+            os.close(self._access_fd)
+            self._access_fd = -1
+
+    # --- the banner -----------------------------------------------------------------------------
+
+    def _print_banner(self, site: Site) -> None:
+        assert self.engine is not None
+        rows = banner(self.config, site, self.listeners, self.engine.stats(), self.started)
+        sys.stderr.write("\n".join(rows) + "\n")
+        sys.stderr.flush()
+
+
+def banner(
+    config: Config,
+    site: Site,
+    listeners: Sequence[listening.Listener],
+    stats: Mapping[str, Any],
+    started: float,
+) -> list[str]:
+    """At most eight lines; each is something an operator must know."""
+    from . import __version__
+    from .settings import KEYS, format_value
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    urls = [listener.url for listener in listeners]
+    if len(urls) > 3:
+        urls[2:] = [f"and {len(urls) - 2} more"]
+    sizes = {key.attribute: format_value(key, getattr(config, key.attribute)) for key in KEYS}
+    rows = [
+        f"nodepp {__version__}  Python {python}  engine {stats['poller']}  pid {os.getpid()}",
+        f" app      {site.text}",
+        f" listen   {'  '.join(urls)}",
+        f" static   {site.static_text}",
+        f" limits   {stats['connection_slots']:,} connections  body {sizes['max_payload']}"
+        f"  buffers {sizes['buffer_memory']}  files {descriptor_limit():,}",
+    ]
+    if not site.static_text:
+        del rows[3]
+    if config.conf_path:
+        from .log import short_path
+
+        rows.append(f" conf     {short_path(config.conf_path)}")
+    took_ms = (time.perf_counter() - started) * 1000
+    rows.append(f"Ready in {took_ms:.0f} ms. Ctrl-C to stop.")
+    return rows
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def descriptor_limit() -> int:
+    """How many descriptors this process may have open."""
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def raise_descriptor_limit(needed: int) -> None:
+    """Raises the soft limit as far as `needed`; a warning names what it got if that is less."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft in (unlimited, needed) or soft > needed:
+        return
+    wanted = needed if hard == unlimited else min(needed, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (ValueError, OSError):
+        wanted = soft                       # macOS refuses more than kern.maxfilesperproc
+    if wanted < needed:
+        room = max(0, wanted - DESCRIPTORS_BESIDE)
+        log.write(WAR, f"Only {wanted:,} descriptors: about {room:,} connections instead of"
+                       f" {needed - DESCRIPTORS_BESIDE:,}. Try: ulimit -n {needed}")
+
+
+# --- app.run() ----------------------------------------------------------------------------------
+
+_is_running = False
+
+
+def serve(server: Server) -> int:
+    """Runs a server; gives the exit status, having said why on stderr if it is not 0."""
+    global _is_running
+    if _is_running:
+        raise RuntimeError(
+            "a server runs in this process already. If app.run() stands at the end of a module that"
+            ' nodepp-run imports, put it under: if __name__ == "__main__":')
+    _is_running = True
+    try:
+        server.run()
+    except ConfigError as error:
+        complain(str(error))
+        return EXIT_USAGE
+    except StartError as error:
+        complain(str(error))
+        return EXIT_START
+    finally:
+        _is_running = False
+    return 0
+
+
+def run(app: App, settings: Mapping[str, object]) -> None:
+    """app.run(**settings). SystemExit when it could not start, as for `nodepp-run`."""
+    from .config import load_settings
+
+    def read() -> Config:
+        return load_settings(settings)
+
+    try:
+        config = read()
+    except ConfigError as error:
+        complain(str(error))
+        raise SystemExit(EXIT_USAGE) from None
+    app.config.update(config.user)
+    status = serve(Server(config, lambda config: site_of(app, "App", config), read))
+    if status:
+        raise SystemExit(status)
+
+
+def site_of(app: App, text: str, config: Config) -> Site:
+    """The application with the files of res and resmin."""
+    from . import statics
+
+    count = app.route_count
+    found = []
+    folders = [path for path in (config.res, config.resmin) if os.path.isdir(path)]
+    for attribute in ("res", "resmin"):
+        path = getattr(config, attribute)
+        if config.is_set(attribute) and path and not os.path.isdir(path):
+            log.write(WAR, f"{config.origins[attribute]}: there is no folder {path}.")
+    if folders:
+        found = statics.load(config.res, config.resmin)
+    routes = f"  ({_count(count, 'route')})" if count else ""
+    return Site(app, text + routes, found, static_text(folders, found))
+
+
+def static_text(folders: Sequence[str], found: Sequence[Static]) -> str:
+    """The banner's words for public files; "" if there are none."""
+    if not folders:
+        return ""
+    from .log import short_path
+
+    size = sum(len(body) for _, body, _, _ in found)
+    names = " ".join(short_path(path) for path in folders)
+    return f"{names}  {_count(len(found), 'path')}  {size / 1024:,.0f} KiB"
+
+
+def complain(text: str) -> None:
+    """Says on stderr why it could not start."""
+    from .log import clean, wants_colour
+
+    text = clean(text).replace("\n    ", "\n  ")
+    if wants_colour(2):
+        first, newline, rest = text.partition("\n")
+        text = f"\x1b[31m{first}\x1b[0m{newline}{rest}"
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
