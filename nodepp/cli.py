@@ -254,7 +254,7 @@ def help_text(group: str) -> str:
             parts.append("\n".join([f"{title}:", *rows]))
     if group == "all":
         parts.append("\n".join(["Others:", *(f"  {left:<30}{right}" for left, right in OTHERS)]))
-    parts.append("In parentheses: keys of npp.conf without an option of their own (--set KEY=VALUE).")
+    parts.append("In parentheses: keys of npp.conf that have no option but --set KEY=VALUE.")
     return "\n\n".join(parts) + "\n"
 
 

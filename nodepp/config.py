@@ -191,6 +191,8 @@ class _Reader:
             else:
                 self.unknown.append((name, origin))
             return
+        if key.kind == "texts" and not text.strip():
+            return                          # an empty list says nothing; a listing has it
         before = self.settings.get(key.name)
         if before is not None and before.rank == rank:
             if key.kind == "texts":
@@ -387,9 +389,12 @@ def _refuse_contradictions(values: dict[str, Any], settings: Mapping[str, Settin
         raise clash("accessLogFile", "accessLog", "a file for a log that is off")
     if values["target_size_max"] > values["head_size_max"]:
         raise clash("maxTargetSize", "maxHeaderSize", "the target is a part of the head")
-    for name in ("host", "httpPort"):
-        if "bind" in settings and name in settings and settings["bind"].rank == settings[name].rank:
-            raise clash("bind", name, "bind has host and port already")
+    for key in KEYS[:2]:
+        chosen, bind = settings.get(key.name), settings.get("bind")
+        if chosen is not None and bind is not None and chosen.rank == bind.rank:
+            # The default is no second opinion: a listing of settings has both.
+            if values[key.attribute] != key.default:
+                raise clash("bind", key.name, "bind has host and port already")
     monitor = values["fd_monitor"]
     if monitor in ("epoll", "poll"):
         import select

@@ -147,9 +147,10 @@ class Server:
 
             settings["selector_factory"] = DefaultSelector
         try:
-            return _core.Engine(settings, router, app.host)
+            engine: Engine = _core.Engine(settings, router, app.host)
         except (ValueError, MemoryError) as error:
             raise StartError(f"The engine could not be made: {error}.") from None
+        return engine
 
     # --- signals --------------------------------------------------------------------------------
 

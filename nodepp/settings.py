@@ -252,7 +252,8 @@ def _scaled(text: str, units: dict[str, int], expected: str) -> int:
     digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
     unit = text[len(digits) :].strip()
     whole, point, fraction = digits.partition(".")
-    if unit not in units or not (whole + (fraction if point else "")).isdigit() or not whole:
+    parts = [whole, fraction] if point else [whole]
+    if unit not in units or not all(part.isascii() and part.isdigit() for part in parts):
         raise ValueError(f"expected {expected}")
     scale: int = 10 ** len(fraction)
     return int(whole + fraction) * units[unit] // scale
