@@ -1,0 +1,148 @@
+"""A strict reader of responses: it takes what RFC 9110 and 9112 allow a server to send, no more."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+
+class ResponseError(AssertionError):
+    """The server sent what RFC 9110 or 9112 forbids."""
+
+
+@dataclass
+class Response:
+    status: int
+    reason: str
+    fields: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+
+    def get(self, name: str) -> str | None:
+        values = [value for key, value in self.fields if key.lower() == name.lower()]
+        return ", ".join(values) if values else None
+
+
+STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)")
+FIELD_LINE = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*"
+    rb"((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*"
+)
+DATE = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-3][0-9] "
+    r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4} "
+    r"[0-2][0-9]:[0-5][0-9]:[0-6][0-9] GMT"
+)
+SINGLE = (
+    "content-length",
+    "content-type",
+    "date",
+    "etag",
+    "location",
+    "retry-after",
+    "server",
+    "transfer-encoding",
+)
+
+
+def read_responses(data: bytes, methods=(), closed: bool = False) -> tuple[list[Response], bytes]:
+    """The complete responses at the front of `data`, and the rest.
+
+    `methods` are those of the requests in order, for HEAD; `closed` says that nothing will follow.
+    """
+    rest = bytes(data)
+    responses: list[Response] = []
+    pending = list(methods)
+    while rest:
+        method = pending[0] if pending else "GET"
+        taken = read_response(rest, method, closed)
+        if taken is None:
+            break
+        response, rest = taken
+        responses.append(response)
+        if response.status >= 200 and pending:
+            pending.pop(0)
+    return responses, rest
+
+
+def read_response(data: bytes, method: str, closed: bool) -> tuple[Response, bytes] | None:
+    """One response and what follows it; None while it is incomplete."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    if not end:
+        return None
+    status_line, *lines = head.split(b"\r\n")
+    match = STATUS_LINE.fullmatch(status_line)
+    if match is None:
+        raise ResponseError(f"not a status line: {status_line!r}")
+    response = Response(int(match[1]), match[2].decode("latin-1"))
+    for line in lines:
+        match = FIELD_LINE.fullmatch(line)
+        if match is None:
+            raise ResponseError(f"not a field line: {line!r}")
+        response.fields.append((match[1].decode(), match[2].decode("latin-1")))
+    check_head(response, method)
+    return read_content(response, method, rest, closed)
+
+
+def check_head(response: Response, method: str) -> None:
+    """What holds for every response."""
+    status = response.status
+    names = [name.lower() for name, _ in response.fields]
+    framed = "content-length" in names or "transfer-encoding" in names
+    for name in SINGLE:
+        if names.count(name) > 1:
+            raise ResponseError(f"{status}: {name} stands twice")
+    date = response.get("date")
+    if status >= 200 and (date is None or not DATE.fullmatch(date)):
+        raise ResponseError(f"{status}: Date is {date!r}; RFC 9110 §6.6.1 wants one in IMF-fixdate")
+    if (status < 200 or status == 204) and framed:
+        raise ResponseError(f"{status}: RFC 9110 §8.6, RFC 9112 §6.1 forbid framing fields here")
+    if "content-length" in names and "transfer-encoding" in names:
+        raise ResponseError(f"{status}: two framings, RFC 9112 §6.2")
+    if status == 405 and "allow" not in names:
+        raise ResponseError("405 without Allow, RFC 9110 §15.5.6")
+    length = response.get("content-length")
+    if length is not None and not re.fullmatch(r"0|[1-9][0-9]*", length):
+        raise ResponseError(f"Content-Length: {length!r}")
+
+
+def read_content(
+    response: Response, method: str, rest: bytes, closed: bool
+) -> tuple[Response, bytes] | None:
+    """RFC 9112 §6.3, as a client reads it."""
+    if response.status < 200 or response.status in (204, 304) or method == "HEAD":
+        return response, rest
+    coding = response.get("transfer-encoding")
+    if coding is not None:
+        if coding != "chunked":
+            raise ResponseError(f"Transfer-Encoding: {coding!r}")
+        return read_chunks(response, rest)
+    length = response.get("content-length")
+    if length is None:
+        if not closed:
+            return None
+        response.body = rest
+        return response, b""
+    if len(rest) < int(length):
+        return None
+    response.body = rest[: int(length)]
+    return response, rest[int(length):]
+
+
+def read_chunks(response: Response, rest: bytes) -> tuple[Response, bytes] | None:
+    body = []
+    while True:
+        line, end, rest = rest.partition(b"\r\n")
+        if not end:
+            return None
+        if not re.fullmatch(rb"[0-9a-fA-F]+", line):
+            raise ResponseError(f"not a chunk size: {line!r}")
+        size = int(line, 16)
+        if len(rest) < size + 2:
+            return None
+        if rest[size: size + 2] != b"\r\n":
+            raise ResponseError(f"chunk of {size} bytes is followed by {rest[size: size + 2]!r}")
+        body.append(rest[:size])
+        rest = rest[size + 2:]
+        if size == 0:
+            response.body = b"".join(body)
+            return response, rest

@@ -1,0 +1,84 @@
+"""Every wire case, in the parser at every split and over sockets in ten ways on every poller."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import random
+import re
+
+import harness
+import pytest
+import wirecases
+import wirereplay
+from wirecases import Case
+
+from nodepp import _core
+
+CASES = wirecases.all_cases()
+DOCUMENT = pathlib.Path(__file__).parent.parent / "docs" / "http-policy.md"
+EVERY_SPLIT_SIZE = 1500          # bytes; of longer input the ends and a sample are split
+
+
+def splits(case: Case) -> list[int]:
+    """Where the parser's input is cut in two."""
+    size = len(case.data)
+    if size <= EVERY_SPLIT_SIZE:
+        return list(range(1, size))
+    sample = random.Random(case.name).sample(range(128, size - 128), 100)
+    return [*range(1, 128), *sorted(sample), *range(size - 128, size)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+def test_the_parser_understands_a_case_alike_at_every_split(case):
+    data = case.data
+    whole = wirereplay.parse(data)
+    wirereplay.verify_parsed(case, whole)
+    _core.probe_guard(True)
+    try:
+        for cut in splits(case):
+            assert wirereplay.parse(data, (cut,)) == whole, f"cut at {cut}"
+        every_byte = tuple(range(1, len(data)))
+        assert wirereplay.parse(data, every_byte) == whole, "byte by byte"
+    finally:
+        _core.probe_guard(False)
+
+
+@functools.cache
+def faults_of(theme: str) -> dict[str, dict[str, str]]:
+    """Plays a theme on all pollers in all modes, once: {name of the case: {where: what}}."""
+    faults: dict[str, dict[str, str]] = {}
+    cases = wirecases.themes()[theme]
+    for poller in harness.POLLERS:
+        with harness.serving(poller) as server:
+            for mode in wirereplay.MODES:
+                for name, fault in wirereplay.replay(server, cases, mode).items():
+                    faults.setdefault(name, {})[f"{poller}, {mode}"] = fault
+    return faults
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+def test_a_case_has_its_answer_over_sockets_on_every_poller(case):
+    faults = faults_of(case.theme).get(case.name)
+    assert not faults, f"{len(faults)} ways: {faults}"
+
+
+def test_every_name_is_its_own():
+    names = [case.name for case in CASES]
+    assert len(names) == len(set(names))
+
+
+def test_every_case_cites_a_rule():
+    assert [case.name for case in CASES if not re.search(r"RFC \d{4}|§", case.why)] == []
+
+
+def test_every_case_that_the_policy_names_exists():
+    named = re.findall(r"`([a-z-]+): ([^`]+)`", DOCUMENT.read_text("utf-8"))
+    titles = {(case.theme, case.title) for case in CASES}
+    assert named
+    assert [name for name in named if name not in titles] == []
+
+
+def test_every_theme_is_named_in_the_policy():
+    named = {theme for theme, _ in re.findall(r"`([a-z-]+): ([^`]+)`", DOCUMENT.read_text("utf-8"))}
+    assert set(wirecases.themes()) - named == set()
