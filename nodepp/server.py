@@ -1,4 +1,4 @@
-"""Assembles a server: settings → listeners → application → statics → engine; and takes it apart.
+"""Assembles a server (settings → listeners → application → statics → engine), and runs it.
 
 The order is the contract. Listeners are opened before the application is imported, so that a taken
 port costs no start-up; on_start runs before the first request; whatever was opened is closed again,

@@ -1,0 +1,302 @@
+"""The conventions that stand in for what `include` lacks (names, imports), and the house's style.
+
+Each part of the core is a room: prefix = namespace, header = imports, law of floors. See
+docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE = ROOT / "nodepp" / "core"
+PARTS = sorted(CORE.glob("*.pxi"))
+ROOMS = [path.stem for path in PARTS]
+
+# A part uses rooms on lower floors and, sparingly, its own; never higher ones.
+FLOORS = {
+    "limits": 0, "clock": 0, "scan": 0, "memory": 0, "visitor": 0, "decimal": 0,
+    "tables": 1, "escape": 1,
+    "deadline": 2, "poller": 2, "transport": 2, "output": 2, "format": 2,
+    "parser": 3, "target": 3, "field": 3, "chunk": 3, "request": 3, "multipart": 3, "body": 3,
+    "form": 3, "statics": 3, "route": 3, "freeze": 3, "response": 3, "headers": 3, "answer": 3,
+    "accesslog": 3,
+    "connection": 4,
+    "context": 5, "dispatch": 5,
+    "loop": 6,
+}  # fmt: skip
+
+# Names without their room's prefix: nouns and words of the whole core, and what Python sees.
+# Patterns of fnmatch; whoever adds one says in review why the prefix would read worse.
+EXCEPTIONS = {
+    "answer": "Response",
+    "clock": "DATE_SIZE IDENTITY_SIZE_MAX",
+    "connection": "input_t stats stats_t",
+    "context": "Request RequestGone",
+    "dispatch": "current",
+    "escape": "Raw raw html_escape",
+    "freeze": "route_freeze route_insert route_register",
+    "headers": "Headers ClientAddress",
+    "limits": "[A-Z]*",
+    "memory": "fault_t fault_strikes",
+    "output": "output piece_t pending_t",
+    "parser": "METHOD_* SAID_* CODING_* field_t",
+    "poller": "event_t",
+    "response": "head_t status_line_t type_line_t",
+    "route": "Router FLAG_* *_t",
+    "statics": "static_t",
+    "tables": "connection_t connection_state CONNECTION_* request_t pending_t",
+    "transport": "peer_t",
+}
+
+SOURCES = sorted(
+    path
+    for folder in ("nodepp", "tests", "bench", "sample", ".")
+    for path in (ROOT / folder).glob("*.py" if folder == "." else "**/*")
+    if path.suffix in (".py", ".pyi", ".pyx", ".pxi", ".pxd")
+    and not {"venvs", "out", "__pycache__"} & set(path.parts)
+)
+TEXTS = SOURCES + sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "bench/**/*.md", "tests/**/*.md", "Makefile",
+                    "npp.conf", "pyproject.toml", ".ci/run")
+    for path in ROOT.glob(pattern)
+    if "venvs" not in path.parts
+)  # fmt: skip
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def is_beside(room: str) -> bool:
+    """Probes are doors for the tests: they see all, and are seen by none."""
+    return room.startswith("probe")
+
+
+# --- reading the parts ----------------------------------------------------------------------------
+
+
+def without_comments(text: str) -> str:
+    """The code without comments, strings and embedded C, so that only names are left."""
+    text = re.sub(r'"""(?:.|\n)*?"""', '""', text)
+    text = re.sub(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', '""', text)
+    return re.sub(r"#.*", "", text)
+
+
+def header_of(path: Path) -> dict[str, str]:
+    """The contract at the head of a part: Owns, Uses, Never, Holds."""
+    fields: dict[str, str] = {}
+    last = ""
+    for line in path.read_text().splitlines()[1:]:
+        match = re.match(r"#   (Owns|Uses|Never|Holds): *(.*)", line)
+        if match:
+            last = match[1]
+            fields[last] = match[2]
+        elif re.match(r"#    {6,}\S", line) and last:
+            fields[last] += " " + line.lstrip("# ")
+        else:
+            break
+    return fields
+
+
+def uses_of(path: Path) -> set[str]:
+    words = re.split(r",\s*", header_of(path).get("Uses", "").strip())
+    return {word for word in words if word not in ("", "nothing") and not word.endswith(".pxd")}
+
+
+def definitions(path: Path) -> set[str]:
+    """The names that a part adds to the module; of declared C functions, its own ones."""
+    names: set[str] = set()
+    own_c = ("ensure", "likely_", "unlikely_") if path.stem == "limits" else (f"{path.stem}_",)
+    in_enum = in_extern = False
+    for line in without_comments(path.read_text()).splitlines():
+        if line and not line[0].isspace():
+            in_extern = line.startswith("cdef extern")
+            match = re.match(r"(?:cdef|ctypedef) (?:packed )?(enum|struct|union)\b *(\w*)", line)
+            in_enum = bool(match and match[1] == "enum")
+            if match:
+                names.update(filter(None, [match[2]]))
+                continue
+            match = re.match(r"(?:cdef )?class (\w+)|c?p?def? *class (\w+)", line)
+            if match:
+                names.add(match[1] or match[2])
+                continue
+            match = re.match(r"def (\w+)", line) or re.match(
+                r"c(?:p)?def (?:inline )?[^(=]*?(\w+) *\(", line)
+            if match:
+                names.add(match[1])
+                continue
+            match = re.match(r"cdef [^=]*?(\w+(?:\[[^\]]*\])*(?: *, *\w+)*) *(?:=|$)", line)
+            if match:
+                names.update(re.findall(r"[A-Za-z_]\w*", re.sub(r"\[.*?\]", "", match[1])))
+                continue
+            match = re.match(r"(\w+) *=", line)
+            if match:
+                names.add(match[1])
+        elif in_enum and not in_extern:
+            names.update(re.findall(r"(?:^|,)\s*([A-Za-z_]\w*)", line))
+        elif in_extern:
+            match = re.match(r"    \S[^(]*?(\w+)\(", line)
+            if match and match[1].startswith(own_c):
+                names.add(match[1])
+    return names
+
+
+@pytest.fixture(scope="module")
+def owners() -> dict[str, str]:
+    """Which room defines each name."""
+    return {name: path.stem for path in PARTS for name in definitions(path)}
+
+
+# --- the rooms ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)
+def test_part_opens_with_its_contract(path: Path) -> None:
+    first = path.read_text().split("\n", 1)[0]
+    assert re.fullmatch(rf"# core/{path.stem}\.pxi — \S.*", first)
+    assert list(header_of(path)) == ["Owns", "Uses", "Never", "Holds"]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_room_has_a_floor(room: str) -> None:
+    assert is_beside(room) or room in FLOORS
+
+
+@pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)
+def test_part_uses_no_higher_floor(path: Path) -> None:
+    if is_beside(path.stem):
+        return
+    for used in uses_of(path):
+        assert used in ROOMS, f"there is no room {used}"
+        assert not is_beside(used)
+        assert FLOORS[used] <= FLOORS[path.stem], f"{used} lies above {path.stem}"
+
+
+@pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)
+def test_part_uses_what_its_header_names(path: Path, owners: dict[str, str]) -> None:
+    if is_beside(path.stem):
+        return
+    words = set(re.findall(r"\b[A-Za-z_]\w*\b", without_comments(path.read_text())))
+    used = {owners[word] for word in words if word in owners} - {path.stem}
+    assert used <= uses_of(path), f"not in Uses: {sorted(used - uses_of(path))}"
+
+
+@pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)
+def test_names_begin_with_their_room(path: Path) -> None:
+    room = path.stem
+    prefixes = (f"{room}_", f"_{room}_", f"{room.upper()}_")
+    if is_beside(room):
+        prefixes = ("probe_",)
+    allowed = [room, *EXCEPTIONS.get(room, "").split()]
+    if room == "limits":
+        allowed += ["ensure", "likely_", "unlikely_"]
+    strange = {
+        name for name in definitions(path)
+        if not name.startswith(prefixes) and not any(fnmatchcase(name, it) for it in allowed)
+    }  # fmt: skip
+    assert not strange
+
+
+def test_core_includes_each_part_once_and_lower_floors_first() -> None:
+    text = (ROOT / "nodepp" / "_core.pyx").read_text()
+    included = re.findall(r'^include "core/(\w+)\.pxi"', text, re.M)
+    assert sorted(included) == sorted(ROOMS)
+    assert len(set(included)) == len(included)
+
+
+@pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)
+def test_part_is_neither_a_scrap_nor_a_hall(path: Path) -> None:
+    count = len(path.read_text().splitlines())
+    assert count <= 500
+
+
+def test_public_names_are_exported_and_typed() -> None:
+    import nodepp
+
+    stub = ast.parse((ROOT / "nodepp" / "_core.pyi").read_text())
+    typed = {node.name for node in stub.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
+    typed |= {node.target.id for node in stub.body
+              if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}
+    for name, home in nodepp._HOMES.items():
+        assert name in nodepp.__all__
+        assert home != "_core" or name in typed
+        assert getattr(nodepp, name) is not None
+
+
+# --- the house ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_lines_have_a_hundred_columns(path: Path) -> None:
+    long = [number for number, line in enumerate(path.read_text().splitlines(), 1)
+            if len(line) > 100]
+    assert not long
+
+
+# Spelled in two pieces, so that this file does not find itself.
+MARKS = re.compile(r"\b(?:FIX" r"ME|XX" r"X|HA" r"CK)\b")
+MACHINE = re.compile(
+    r"(?:^|[\s\"'`(=])/(?:wo" r"rk|ro" r"ot|fa" r"rm)/|bash" r"_jobs|/tmp/pl" r"an")
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_no_mark_and_no_machine_is_left(path: Path) -> None:
+    text = path.read_text()
+    assert not MARKS.search(text)
+    assert not MACHINE.search(text)
+
+
+def functions(text: str) -> list[tuple[str, int, str]]:
+    """(name, line count, text) of every function, by indentation: also in Cython."""
+    lines = text.splitlines()
+    found = []
+    for start, line in enumerate(lines):
+        match = re.match(r"( *)(?:async )?(?:def|c(?:p)?def [^=:(]*?) ?(\w+) *\(", line)
+        if not match or line.lstrip().startswith("cdef extern"):
+            continue
+        indent = len(match[1])
+        end = start + 1
+        while end < len(lines):
+            text_line = lines[end]
+            depth = len(text_line) - len(text_line.lstrip())
+            is_signature = end < start + 8 and not any(
+                row.rstrip().endswith(":") for row in lines[start:end])
+            if text_line.strip() and depth <= indent and not is_signature:
+                break
+            end += 1
+        while not lines[end - 1].strip():
+            end -= 1
+        found.append((match[2], end - start, "\n".join(lines[max(0, start - 3) : end])))
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if path.suffix in (".py", ".pxi", ".pyx")], ids=name_of)
+def test_functions_have_seventy_lines(path: Path) -> None:
+    for name, count, text in functions(path.read_text()):
+        assert count <= 70 or "Long on purpose:" in text, f"{name} has {count} lines"
+
+
+# What takes long to import, or drags much along; exec to the first answer has 120 ms.
+SLOW = {"asyncio", "dataclasses", "email", "http", "inspect", "json", "logging", "msgspec",
+        "typing", "unittest", "urllib.request"}
+
+
+def test_starting_imports_nothing_slow() -> None:
+    code = ("import sys; import nodepp.cli, nodepp.server, nodepp.app, nodepp.target;"
+            " print(' '.join(sys.modules))")
+    before = subprocess.run([sys.executable, "-c", "import sys; print(' '.join(sys.modules))"],
+                            capture_output=True, text=True, check=True)
+    after = subprocess.run([sys.executable, "-c", code],
+                           capture_output=True, text=True, check=True)
+    new = set(after.stdout.split()) - set(before.stdout.split())
+    assert not new & SLOW
