@@ -136,7 +136,8 @@ def load(
     folder = os.path.abspath(app_dir or environment.get("NPP_DIR") or ".")
     if not os.path.isdir(folder):
         source = "--app-dir" if app_dir else "NPP_DIR"
-        raise ConfigError(f"{source}: there is no folder {folder!r}.")
+        named = app_dir or environment["NPP_DIR"]
+        raise ConfigError(f"{source}: there is no folder {named!r}.")
     reader = _Reader()
     path = _find_conf(conf, environment, folder)
     if path:

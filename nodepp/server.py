@@ -449,7 +449,7 @@ def complain(text: str) -> None:
     """Says on stderr why it could not start."""
     from .log import clean, wants_colour
 
-    text = clean(text).replace("\n    ", "\n  ")
+    text = "\n".join(clean(line) for line in text.split("\n"))
     if wants_colour(2):
         first, newline, rest = text.partition("\n")
         text = f"\x1b[31m{first}\x1b[0m{newline}{rest}"

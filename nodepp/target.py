@@ -101,6 +101,7 @@ def _exists(name: str, folder: str) -> bool:
 
 
 def _import(name: str, folder: str, verbose: bool) -> ModuleType:
+    named = name
     if _is_file(name):
         path = os.path.abspath(os.path.join(folder, name))
         if not os.path.isfile(path):
@@ -115,12 +116,12 @@ def _import(name: str, folder: str, verbose: bool) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             raise Missing(f"Cannot import {name!r}.{_similar_module(name, folder)}") from None
-        raise StartError(_trouble(name, error, verbose)) from None
+        raise StartError(_trouble(named, error, verbose)) from None
     except Exception as error:
-        raise StartError(_trouble(name, error, verbose)) from None
+        raise StartError(_trouble(named, error, verbose)) from None
     except SystemExit as error:
         raise StartError(
-            f"{name} ended the process while it was imported (exit {error.code}).") from None
+            f"{named} ended the process while it was imported (exit {error.code}).") from None
     if path and not os.path.samefile(getattr(module, "__file__", None) or os.devnull, path):
         raise StartError(
             f"{_short(path)} cannot be imported: {name!r} is the name of another module.")
