@@ -1,0 +1,71 @@
+# nodepp/_core.pyx — the compiled core: a table of contents
+#
+# Included parts, one translation unit: the C compiler inlines along the whole path of a request.
+# What an include lacks, three conventions supply, which tests/test_tidy.py checks: the prefix of a
+# name is its room, the header of a part lists what it uses, and a part uses lower floors only.
+
+cimport cython
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, Py_XINCREF, PyObject
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen
+
+from nodepp.core.posix cimport *
+from nodepp.core.python cimport *
+
+# floor 0: numbers and bytes
+include "core/limits.pxi"
+include "core/scan.pxi"
+include "core/decimal.pxi"
+include "core/escape.pxi"
+include "core/clock.pxi"
+
+# floor 1: what is kept
+include "core/memory.pxi"
+include "core/tables.pxi"
+
+# floor 2: sockets, time, output
+include "core/deadline.pxi"
+include "core/poller.pxi"
+include "core/transport.pxi"
+include "core/output.pxi"
+include "core/format.pxi"
+
+# floor 3: HTTP
+include "core/parser.pxi"
+include "core/target.pxi"
+include "core/field.pxi"
+include "core/chunk.pxi"
+include "core/multipart.pxi"
+include "core/upload.pxi"
+include "core/form.pxi"
+include "core/body.pxi"
+include "core/response.pxi"
+include "core/statics.pxi"
+include "core/listener.pxi"
+
+# floor 4: a connection and its request
+include "core/request.pxi"
+include "core/accesslog.pxi"
+include "core/connection.pxi"
+
+# floor 5: the application
+include "core/route.pxi"
+include "core/freeze.pxi"
+include "core/visitor.pxi"
+include "core/headers.pxi"
+include "core/answer.pxi"
+include "core/context.pxi"
+include "core/dispatch.pxi"
+include "core/stream.pxi"
+include "core/timer.pxi"
+
+# floor 6: the whole
+include "core/loop.pxi"
+include "core/house.pxi"
+include "core/engine.pxi"
+
+# beside: doors for the tests
+include "core/probe.pxi"
+include "core/probe_form.pxi"

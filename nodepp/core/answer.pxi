@@ -1,0 +1,84 @@
+# core/answer.pxi — the answer while a handler makes it
+#   Owns:  answer_t's Python side: status, type and field lines; class Response
+#   Uses:  limits, scan, response, headers
+#   Never: sending
+#   Holds: framing fields (Content-Length, Transfer-Encoding, Date) are the engine's alone
+
+cdef set answer_reserved = {b"content-length", b"transfer-encoding", b"connection", b"date",
+                            b"server", b"keep-alive", b"upgrade", b"trailer"}
+cdef dict answer_type_lines = {}       # content type (str) → its line (bytes); bounded
+cdef int ANSWER_TYPES_MAX = 256
+
+
+@cython.final
+cdef class Response:
+    """An answer as an object: `Response(body, status, content_type, headers)`.
+
+    body: str, bytes, dict or list (JSON), an iterator of bytes, or None. content_type: as in the
+    field, or None for what the body's type suggests. headers: a dict or a list of (name, value).
+    Raises ValueError for a status outside 200 to 599 or a field that cannot be sent.
+    """
+    cdef public object body
+    cdef int _status
+    cdef public object content_type
+    cdef readonly list headers         # (name, value) in their order
+
+    def __init__(self, body=b"", status=200, content_type=None, headers=None):
+        self.body = body
+        self._status = answer_check_status(status)
+        self.content_type = content_type
+        self.headers = []
+        if headers is not None:
+            for name, value in headers.items() if isinstance(headers, dict) else headers:
+                headers_line(name, value)
+                self.headers.append((name, value))
+
+    @property
+    def status(self) -> int:
+        """The status code, 200 to 599."""
+        return self._status
+
+    @status.setter
+    def status(self, value):
+        self._status = answer_check_status(value)
+
+    def set_header(self, name: str, value: str) -> None:
+        """Sets a field, in place of an earlier one of that name. ValueError: it cannot be sent."""
+        headers_line(name, value)
+        lower = name.lower()
+        self.headers[:] = [line for line in self.headers if line[0].lower() != lower]
+        self.headers.append((name, value))
+
+    def set_cookie(self, name: str, value: str = "", max_age=None, expires=None, path="/",
+                   domain=None, secure=False, httponly=False, samesite="Lax") -> None:
+        """Adds a Set-Cookie field. max_age: seconds; expires: datetime, seconds since 1970 or an
+        HTTP date. ValueError: name or value cannot be sent."""
+        self.headers.append(("Set-Cookie", headers_cookie(
+            name, value, max_age, expires, path, domain, secure, httponly, samesite)))
+
+    def __repr__(self):
+        return f"<Response {self._status}>"
+
+
+cdef int answer_check_status(status) except -1:
+    cdef int value = int(status)
+    if value < 200 or value > 599:
+        raise ValueError(f"{status} is not a status that a handler can answer with (200 to 599)")
+    return value
+
+
+cdef bytes answer_type_line(str content_type):
+    """The ready-made Content-Type line, remembered: an application uses few of them."""
+    line = answer_type_lines.get(content_type)
+    if line is None:
+        line = headers_line("Content-Type", answer_with_charset(content_type))
+        if len(answer_type_lines) < ANSWER_TYPES_MAX:
+            answer_type_lines[content_type] = line
+    return line
+
+
+cdef str answer_with_charset(str content_type):
+    """Text is UTF-8 unless it says otherwise: what `out` and str results are encoded in."""
+    if content_type.startswith("text/") and "charset" not in content_type:
+        return content_type + "; charset=utf-8"
+    return content_type

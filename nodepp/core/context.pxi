@@ -1,0 +1,435 @@
+# core/context.pxi — the request as a handler sees it
+#   Owns:  class Request: what was asked, made into Python objects only when looked at
+#   Uses:  scan, parser, request, body, form, headers, answer, output, format, tables
+#   Never: what the handler is called with or what becomes of its result
+#   Holds: a Request whose life is over holds no pointer: it raises, it never shows other bytes
+
+class RequestGone(RuntimeError):
+    """A Request was used after its answer had been produced or cut."""
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Request:
+    """One request, valid until its answer is produced or cut; afterwards every use raises
+    RequestGone. Attributes are computed when first read. Handlers get it, nobody makes one."""
+    cdef request_t* r                  # NULL: over
+    cdef connection_t* connection      # as long as r is not NULL
+    cdef readonly uint64_t number      # running number of the request, from 1
+    # What was looked at, None before
+    cdef object _path, _query, _headers, _cookies, _body, _form, _files
+    cdef dict _params
+    cdef bint looked                   # any of them is set
+    # The answer
+    cdef int _status
+    cdef int type                      # response_type of the answer, -1: `_type`
+    cdef object _type                  # content type as str
+    cdef list lines                    # [(lower-case name, whole line)] or None
+    cdef bint html                     # out escapes its values
+    cdef object iterator               # what is being streamed
+    cdef bint chunked
+    cdef bint paged                    # the page for its status has been asked for
+    cdef uint64_t sent                 # content bytes streamed, for the log
+
+    @property
+    def method(self) -> str:
+        """The method, upper case."""
+        cdef request_t* r = context_live(self)
+        if r.head.method == METHOD_GET:
+            return "GET"
+        return (<const char*>r.data)[r.head.method_start:r.head.method_start
+                                     + r.head.method_size].decode("ascii")
+
+    @property
+    def path(self) -> str:
+        """The path, percent-decoded once; bytes that are not UTF-8 become U+FFFD."""
+        cdef request_t* r = context_live(self)
+        if self._path is None:
+            self._path = context_path(r)
+            self.looked = True
+        return self._path
+
+    @property
+    def target(self) -> str:
+        """The request target as it came."""
+        cdef request_t* r = context_live(self)
+        return (<const char*>r.data)[r.head.target_start:r.head.target_start
+                                     + r.head.target_size].decode("ascii")
+
+    @property
+    def query(self) -> MultiDict:
+        """The parameters of the query string: a dict of first values, with getlist()."""
+        cdef request_t* r = context_live(self)
+        if self._query is None:
+            query = MultiDict()
+            form_parse_urlencoded(r.data + r.head.query_start, r.head.query_size,
+                                  limits.form_part_count_max, query)
+            self._query = query
+            self.looked = True
+        return self._query
+
+    @property
+    def query_string(self) -> str:
+        """The query as it came, without the question mark; "" if there is none."""
+        cdef request_t* r = context_live(self)
+        return (<const char*>r.data)[r.head.query_start:r.head.query_start
+                                     + r.head.query_size].decode("ascii")
+
+    @property
+    def headers(self) -> Headers:
+        """All field lines."""
+        cdef request_t* r = context_live(self)
+        if self._headers is None:
+            self._headers = headers_of(r)
+            self.looked = True
+        return self._headers
+
+    def header(self, str name, default=None):
+        """The first value of a field, or `default`."""
+        lower = name.lower().encode("latin-1", "replace")
+        return headers_value(context_live(self), lower, len(lower), default)
+
+    @property
+    def cookies(self) -> dict:
+        """Cookies by name."""
+        cdef request_t* r = context_live(self)
+        if self._cookies is None:
+            self._cookies = headers_cookies(r)
+            self.looked = True
+        return self._cookies
+
+    @property
+    def content_type(self):
+        """Read: the Content-Type of the request, "" if there is none. Set: that of the answer."""
+        return headers_value(context_live(self), b"content-type", 12, "")
+
+    @content_type.setter
+    def content_type(self, value):
+        context_live(self)
+        context_set_type(self, value)
+
+    @property
+    def body(self) -> bytes:
+        """The content, as it came (dechunked); b"" if there is none. A large one is read back from
+        its file: prefer `files` for uploads."""
+        cdef request_t* r = context_live(self)
+        if self._body is None:
+            self._body = context_body(r)
+            self.looked = True
+        return self._body
+
+    @property
+    def text(self) -> str:
+        """The body decoded by its charset, UTF-8 if it names none; wrong bytes become U+FFFD."""
+        body = self.body
+        charset = context_parameter(self.content_type, "charset") or "utf-8"
+        try:
+            return body.decode(charset, "replace")
+        except LookupError:
+            raise RequestError(415, f"the charset {charset!r} is not known") from None
+
+    def json(self):
+        """The body read as JSON. RequestError (400) when it is not."""
+        body = self.body
+        try:
+            return dispatch_json_decode(body)
+        except (ValueError, UnicodeError) as problem:
+            raise RequestError(400, f"the body is not JSON: {problem}") from None
+
+    @property
+    def form(self) -> MultiDict:
+        """The fields of an urlencoded or multipart form; empty for any other body.
+        RequestError: malformed (400) or beyond the limits (413)."""
+        context_live(self)
+        if self._form is None:
+            context_read_form(self)
+        return self._form
+
+    @property
+    def files(self) -> MultiDict:
+        """The uploaded files of a multipart form by field name: UploadFile. Errors as `form`."""
+        context_live(self)
+        if self._files is None:
+            context_read_form(self)
+        return self._files
+
+    @property
+    def params(self) -> dict:
+        """The parameters of the path by name."""
+        cdef request_t* r = context_live(self)
+        if self._params is None:
+            self._params = dispatch_params(r)
+            self.looked = True
+        return self._params
+
+    @property
+    def client(self):
+        """The address of the peer: (ip, port)."""
+        context_live(self)
+        return ClientAddress(transport_peer_text(self.connection.family, self.connection.peer),
+                             self.connection.port)
+
+    @property
+    def scheme(self) -> str:
+        """"http" or "https"."""
+        context_live(self)
+        return "http"
+
+    @property
+    def host(self) -> str:
+        """Host and port as the client named them, "" if it did not (HTTP/1.0)."""
+        cdef request_t* r = context_live(self)
+        return (<const char*>r.data)[r.head.host_start:r.head.host_start
+                                     + r.head.host_size].decode("ascii")
+
+    @property
+    def http_version(self) -> str:
+        """"1.0" or "1.1"."""
+        return "1.1" if context_live(self).head.minor else "1.0"
+
+    @property
+    def lang(self) -> str:
+        """The first language the client asks for, upper case ("EN-US"); "" if it names none."""
+        value = headers_value(context_live(self), b"accept-language", 15, "")
+        return value.partition(",")[0].partition(";")[0].strip()[:5].upper()
+
+    @property
+    def device(self) -> str:
+        """"desktop", "tablet" or "mobile", by the User-Agent."""
+        return visitor_device(headers_value(context_live(self), b"user-agent", 10, ""))
+
+    @property
+    def is_bot(self) -> bool:
+        """True for crawlers and scanners, by User-Agent and From."""
+        cdef request_t* r = context_live(self)
+        return visitor_is_bot(headers_value(r, b"user-agent", 10, ""),
+                              headers_value(r, b"from", 4, ""))
+
+    # The answer
+
+    @property
+    def status(self) -> int:
+        """The status of the answer, 200 unless set; 200 to 599."""
+        context_live(self)
+        return self._status
+
+    @status.setter
+    def status(self, value):
+        context_live(self)
+        self._status = answer_check_status(value)
+
+    def out(self, str text not None, *args) -> None:
+        """Appends to the body being rendered. With arguments `text` is a format (%s %d %i %u %x %f
+        %c %%); values of %s are HTML-escaped when the answer is HTML, unless marked by raw()."""
+        if unlikely_(self.r is NULL):
+            context_live(self)
+        if output.body_start == 0:
+            context_begin_out(self)
+        format_render(text, nodepp_tuple_items(args), PyTuple_GET_SIZE(args), self.html)
+
+    def set_header(self, name: str, value: str) -> None:
+        """Sets a field of the answer, in place of an earlier one of that name. ValueError: it
+        cannot be sent, or is the engine's own (Content-Length, Transfer-Encoding, Date …)."""
+        context_live(self)
+        context_set_line(self, name, value)
+
+    def set_cookie(self, name: str, value: str = "", max_age=None, expires=None, path="/",
+                   domain=None, secure=False, httponly=False, samesite="Lax") -> None:
+        """Adds a Set-Cookie field; arguments as Response.set_cookie."""
+        context_live(self)
+        context_add_line(self, "Set-Cookie", headers_cookie(
+            name, value, max_age, expires, path, domain, secure, httponly, samesite))
+
+    def redirect(self, url: str, status: int = 303) -> None:
+        """Sends the client elsewhere: sets status (301, 302, 303, 307 or 308) and Location.
+        Characters beyond ASCII are percent-encoded."""
+        context_live(self)
+        if status not in (301, 302, 303, 307, 308):
+            raise ValueError(f"{status} is not a redirection")
+        if not url.isascii():
+            from urllib.parse import quote
+            url = quote(url, safe="!#$%&'()*+,/:;=?@[]~")
+        context_set_line(self, "Location", url)
+        self._status = status
+
+    def no_cache(self) -> None:
+        """Tells browser and proxies to keep nothing of this answer."""
+        context_live(self)
+        context_set_line(self, "Cache-Control", "private, no-store, no-cache, max-age=0")
+
+    def __repr__(self):
+        if self.r is NULL:
+            return "<Request, over>"
+        return f"<Request {self.method} {self.target}>"
+
+
+cdef inline request_t* context_live(Request req) except NULL:
+    if unlikely_(req.r is NULL):
+        raise RequestGone("this Request is over: its answer has been produced or cut; "
+                          "keep the values you need, not the Request")
+    return req.r
+
+
+cdef str context_path(const request_t* r):
+    cdef const char* path = <const char*>r.data + r.head.path_start
+    cdef size_t size = r.head.path_size
+    cdef bytes decoded
+    if size == 0:
+        return "*" if r.data[r.head.target_start] == c'*' else "/"
+    if not r.head.path_escaped:
+        return PyUnicode_DecodeUTF8(path, size, NULL)
+    decoded = PyBytes_FromStringAndSize(path, size)
+    size = scan_percent_decode(<const uint8_t*>path, size,
+                               <uint8_t*>PyBytes_AS_STRING(decoded), False)
+    return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(decoded), size, b"replace")
+
+
+cdef bytes context_body(const request_t* r):
+    if r.content != NULL:
+        return PyBytes_FromStringAndSize(<const char*>r.content, r.content_size)
+    if not r.collecting or r.body.size == 0:
+        return b""
+    if r.body.spool_fd < 0:
+        return PyBytes_FromStringAndSize(<const char*>r.body.block, r.body.size)
+    body = PyBytes_FromStringAndSize(NULL, r.body.size)
+    context_read_spool(r.body.spool_fd, PyBytes_AS_STRING(body), r.body.size)
+    return body
+
+
+cdef int context_read_spool(int fd, char* into, uint64_t size) except -1:
+    cdef uint64_t at = 0
+    cdef ssize_t count
+    while at < size:
+        count = pread(fd, into + at, size - at, at)
+        if count < 0 and errno == EINTR:
+            continue
+        if count <= 0:
+            raise OSError(errno, "the spooled body could not be read")
+        at += count
+    return 0
+
+
+cdef str context_parameter(str content_type, str name):
+    """The value of a parameter of a media type, "" if it has none."""
+    for part in content_type.split(";")[1:]:
+        key, equals, value = part.partition("=")
+        if equals and key.strip().lower() == name:
+            return value.strip().strip('"')
+    return ""
+
+
+cdef int context_read_form(Request req) except -1:
+    """Reads fields and files at once; multipart parts are windows into the body."""
+    cdef request_t* r = req.r
+    cdef MultiDict form = MultiDict()
+    cdef MultiDict files = MultiDict()
+    kind = req.content_type.partition(";")[0].strip().lower()
+    if kind == "application/x-www-form-urlencoded":
+        body = req.body
+        form_parse_urlencoded(<const uint8_t*>PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body),
+                              limits.form_part_count_max, form)
+    elif kind == "multipart/form-data":
+        context_read_multipart(req, r, form, files)
+    req._form = form
+    req._files = files
+    req.looked = True
+    return 0
+
+
+cdef int context_read_multipart(Request req, request_t* r, MultiDict form,
+                                MultiDict files) except -1:
+    """A body that came in pieces was scanned on the way; one that came whole is scanned now."""
+    cdef multipart_t scanner
+    cdef const uint8_t* boundary = NULL
+    cdef size_t size = 0
+    cdef const field_t* field
+    if r.collecting and r.body.incremental:
+        body = None if r.body.spool_fd >= 0 else req.body
+        form_build_multipart(&r.body.multipart, body, r.body.spool_fd, form, files)
+        return 0
+    body = req.body
+    field = &r.head.fields[r.head.type_index]
+    boundary = multipart_boundary(r.data + field.value_start, field.value_size, &size)
+    if boundary == NULL or not multipart_open(&scanner, boundary, size):
+        raise RequestError(400, "the multipart form names no boundary")
+    try:
+        multipart_feed(&scanner, <const uint8_t*>PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+        multipart_finish(&scanner)
+        form_build_multipart(&scanner, body, -1, form, files)
+    finally:
+        multipart_free(&scanner)
+    return 0
+
+
+cdef int context_set_type(Request req, value) except -1:
+    """Sets the answer's Content-Type; "" sends none."""
+    if not isinstance(value, str):
+        raise TypeError(f"a content type is a str, not {type(value).__name__}")
+    if value:
+        answer_type_line(value)
+    req.type = -1
+    req._type = value
+    req.html = value.startswith("text/html") or value.startswith("application/xhtml")
+    return 0
+
+
+cdef int context_set_line(Request req, name, value) except -1:
+    """Replaces or adds a field line of the answer."""
+    line = headers_line(name, value)
+    lower = name.lower().encode()
+    if lower == b"content-type":
+        return context_set_type(req, value)
+    if lower in answer_reserved:
+        if lower == b"connection" and value.lower() == "close":
+            req.connection.closing = True
+            return 0
+        raise ValueError(f"{name} is the engine's to set")
+    if req.lines is None:
+        req.lines = []
+    elif lower != b"set-cookie":
+        req.lines[:] = [entry for entry in req.lines if entry[0] != lower]
+    req.lines.append((lower, line))
+    return 0
+
+
+cdef int context_add_line(Request req, name, value) except -1:
+    line = headers_line(name, value)
+    if req.lines is None:
+        req.lines = []
+    req.lines.append((name.lower().encode(), line))
+    return 0
+
+
+cdef int context_begin_out(Request req) except -1:
+    """The first out of this answer: the body begins behind its headroom."""
+    if dispatch_request_now != <PyObject*>req:
+        raise RuntimeError("out() belongs into the handler, not into the iterator it returned: "
+                           "yield the bytes there")
+    return output_begin_body()
+
+
+cdef void context_bind(Request req, connection_t* c, request_t* r) noexcept:
+    """The Request stands for `r` from now on."""
+    req.r = r
+    req.connection = c
+    req._status = 200
+    req.type = RESPONSE_HTML
+    req.html = True
+
+
+cdef void context_release(Request req) noexcept:
+    """Its life is over."""
+    req.r = NULL
+    req.connection = NULL
+    if req.looked:
+        req._path = req._query = req._headers = req._cookies = None
+        req._body = req._form = req._files = None
+        req._params = None
+        req.looked = False
+    if req.lines is not None:
+        req.lines = None
+    if req._type is not None:
+        req._type = None
+    req.iterator = None
+    req.sent = 0
+    req.paged = False

@@ -1,0 +1,442 @@
+# core/dispatch.pxi — who answers, and what becomes of the result
+#   Owns:  static or route or fallback; calling the handler; turning its result into an answer
+#   Uses:  limits, parser, request, connection, output, response, route, statics, headers, answer,
+#          context, stream, accesslog, visitor
+#   Never: reading or sending
+#   Holds: each complete request is answered exactly once, whatever the handler does
+
+cdef extern from "Python.h":
+    PyObject* dispatch_vectorcall "PyObject_Vectorcall"(
+        PyObject* callable, PyObject** args, size_t count, PyObject* names)
+    size_t PY_VECTORCALL_ARGUMENTS_OFFSET
+
+cdef Router dispatch_router            # the frozen routes of the application
+cdef object dispatch_host              # .error .log .json_encode .json_decode
+cdef object dispatch_json_encode
+cdef object dispatch_json_decode
+cdef PyObject* dispatch_request_now    # the Request being handled; NULL: none is
+cdef Request dispatch_spare            # the pooled Request
+cdef object dispatch_interrupt         # KeyboardInterrupt or SystemExit out of a handler
+cdef bytes dispatch_allow_all          # the Allow line of "OPTIONS *"
+
+
+cdef int dispatch_open(Router router, host) except -1:
+    global dispatch_router, dispatch_host, dispatch_json_encode, dispatch_json_decode
+    global dispatch_spare, dispatch_allow_all
+    dispatch_router = router
+    dispatch_host = host
+    dispatch_json_encode = host.json_encode
+    dispatch_json_decode = host.json_decode
+    dispatch_spare = Request()
+    dispatch_allow_all = freeze_allow_line(router.methods | METHOD_OPTIONS)
+    return 0
+
+
+cdef void dispatch_close() noexcept:
+    global dispatch_router, dispatch_host, dispatch_json_encode, dispatch_json_decode
+    global dispatch_spare, dispatch_interrupt
+    dispatch_router = None
+    dispatch_host = dispatch_json_encode = dispatch_json_decode = None
+    dispatch_spare = None
+    dispatch_interrupt = None
+
+
+def current() -> Request:
+    """The request being handled. RuntimeError outside a handler."""
+    if dispatch_request_now is NULL:
+        raise RuntimeError("there is no current request: this is not called by a handler")
+    return <object>dispatch_request_now
+
+
+cdef object dispatch_uuid(str text):
+    from uuid import UUID
+    return UUID(text)
+
+
+cdef int dispatch_request(connection_t* c, request_t* r) except -1:
+    """Answers a complete request: the answer is queued, or c.stream goes on making it."""
+    cdef match_t match
+    cdef head_t head
+    cdef uint16_t method = r.head.method
+    stats.requests += 1
+    c.answered += 1
+    if unlikely_(not parser_keep_alive(&r.head) or connection_draining):
+        c.closing = True
+    memset(&head, 0, sizeof(head))
+    head.close = c.closing
+    head.keep_alive = r.head.minor == 0
+    dispatch_find(r, &match)
+    if unlikely_(match.endpoint == NULL):
+        if dispatch_router.fallback.callable != NULL:
+            match.handler = &dispatch_router.fallback
+            return dispatch_call(c, r, &match, &head)
+        if method == METHOD_OPTIONS and r.data[r.head.target_start] == c'*':
+            return dispatch_options(c, r, &head, dispatch_allow_all)
+        return dispatch_miss(c, r, &head, 404, NULL)
+    if match.endpoint.file != NULL and method & (METHOD_GET | METHOD_HEAD):
+        statics_queue(match.endpoint.file, &head, method == METHOD_GET)
+        dispatch_count(c, r, 200, match.endpoint.file.size if method == METHOD_GET else 0)
+        return 0
+    if likely_(match.handler != NULL):
+        return dispatch_call(c, r, &match, &head)
+    if method == METHOD_OPTIONS:
+        return dispatch_options(c, r, &head, <bytes>match.endpoint.allow)
+    return dispatch_miss(c, r, &head, 405, match.endpoint.allow)
+
+
+cdef inline void dispatch_find(const request_t* r, match_t* match) noexcept:
+    cdef const uint8_t* path = r.data + r.head.path_start
+    cdef size_t size = r.head.path_size
+    if unlikely_(size == 0):           # absolute form without a path, or "*"
+        size = 0 if r.data[r.head.target_start] == c'*' else 1
+        path = <const uint8_t*>b"/"
+    if unlikely_(size == 0):
+        match.endpoint = NULL
+        match.handler = NULL
+        match.capture_count = 0
+        return
+    route_find(dispatch_router, path, size, r.head.path_escaped, r.head.method, match)
+
+
+cdef dict dispatch_params(const request_t* r):
+    """The parameters of the path, matched once more: few handlers ask for them in this way."""
+    cdef match_t match
+    cdef int i
+    params = {}
+    dispatch_find(r, &match)
+    if match.handler != NULL:
+        for i in range(match.capture_count):
+            params[(<tuple>match.handler.names)[i]] = route_convert(&match.captures[i])
+    return params
+
+
+cdef bint dispatch_would_refuse(const request_t* r) noexcept:
+    """Is it known from the head that no handler will read the content? Then it is not asked for."""
+    cdef match_t match
+    if dispatch_router.fallback.callable != NULL:
+        return False
+    dispatch_find(r, &match)
+    return match.handler == NULL
+
+
+cdef void dispatch_count(const connection_t* c, const request_t* r, int status,
+                         uint64_t size) noexcept:
+    """Books an answer that has been made."""
+    stats.status_class[status // 100] += 1
+    if unlikely_(accesslog_kind != ACCESSLOG_OFF):
+        accesslog_write(c, r, status, size, stats.requests)
+
+
+cdef int dispatch_options(connection_t* c, request_t* r, head_t* head, bytes allow) except -1:
+    head.status = 204
+    head.length = RESPONSE_LENGTH_NONE
+    head.extra = <const char*>allow
+    head.extra_size = len(allow)
+    response_queue(head, NULL, 0)
+    dispatch_count(c, r, 204, 0)
+    return 0
+
+
+cdef Request dispatch_take_request(connection_t* c, request_t* r):
+    """The pooled Request, or a new one while the pooled one is in use."""
+    global dispatch_spare
+    cdef Request req = dispatch_spare
+    if unlikely_(req is None):
+        req = Request()
+    dispatch_spare = None
+    req.number = stats.requests
+    context_bind(req, c, r)
+    return req
+
+
+cdef inline void dispatch_give_request(Request req) noexcept:
+    """Ends its life. It is used again only if nobody else holds it: whoever kept it finds it over,
+    never another request in it."""
+    global dispatch_spare
+    context_release(req)
+    if likely_(Py_REFCNT(req) == 1):   # the caller's variable
+        if dispatch_spare is None:
+            dispatch_spare = req
+    else:
+        stats.detached_requests += 1
+
+
+cdef int dispatch_miss(connection_t* c, request_t* r, head_t* head, int status,
+                       PyObject* allow) except -1:
+    """No handler: the host's page for 404 or 405."""
+    cdef Request req = dispatch_take_request(c, r)
+    cdef mark_t mark
+    output_mark(&mark)
+    if allow != NULL:
+        req.lines = [(b"allow", <bytes>allow)]
+    dispatch_fail(req, head, status, None, &mark)
+    return dispatch_end(c, r, req, head)
+
+
+cdef int dispatch_call(connection_t* c, request_t* r, const match_t* match,
+                       head_t* head) except -1:
+    """Calls the handler and queues what it answers."""
+    global dispatch_request_now
+    cdef Request req = dispatch_take_request(c, r)
+    cdef PyObject* args[ROUTE_PARAM_MAX + 2]
+    cdef PyObject* result
+    cdef size_t count = 0 if match.handler.flags & FLAG_NO_REQUEST else 1
+    cdef mark_t mark
+    cdef int i
+    output_mark(&mark)
+    args[1] = <PyObject*>req           # args[0] is the callee's to use
+    if match.capture_count and not dispatch_capture(match, args, req):
+        result = NULL
+    else:
+        count += 0 if match.handler.by_name else match.capture_count
+        dispatch_request_now = <PyObject*>req
+        result = dispatch_vectorcall(match.handler.callable, args + 1,
+                                     count | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                     match.handler.names if match.handler.by_name else NULL)
+        dispatch_request_now = NULL
+    for i in range(match.capture_count):
+        Py_XDECREF(args[2 + i])
+    if likely_(result != NULL):
+        dispatch_take_result(req, head, <object>result, &mark)
+        Py_DECREF(<object>result)
+    else:
+        dispatch_take_exception(req, head, &mark)
+    return dispatch_end(c, r, req, head)
+
+
+cdef bint dispatch_capture(const match_t* match, PyObject** args, Request req) noexcept:
+    """Makes the parameters of the path; False with the exception set when one cannot be made."""
+    cdef int i
+    for i in range(match.capture_count):
+        args[2 + i] = NULL
+    try:
+        for i in range(match.capture_count):
+            value = route_convert(&match.captures[match.handler.order[i]])
+            Py_INCREF(value)
+            args[2 + i] = <PyObject*>value
+    except BaseException as problem:
+        dispatch_set_exception(problem)
+        return False
+    return True
+
+
+cdef extern from *:
+    """
+    static void dispatch_set_exception(PyObject *problem) {
+        PyErr_SetObject((PyObject *)Py_TYPE(problem), problem);
+    }
+    """
+    void dispatch_set_exception(object problem) noexcept
+
+
+cdef int dispatch_end(connection_t* c, request_t* r, Request req, head_t* head) except -1:
+    """After the answer was queued: ends the Request, unless it goes on as a stream."""
+    if req.iterator is not None:
+        return stream_begin(c, r, req)
+    dispatch_count(c, r, head.status, req.sent)
+    dispatch_give_request(req)
+    return 0
+
+
+cdef int dispatch_take_result(Request req, head_t* head, object result,
+                              const mark_t* mark) except -1:
+    """Queues what the handler returned; what cannot be sent is a 500."""
+    try:
+        dispatch_answer(req, head, result)
+    except Exception as problem:
+        dispatch_fail(req, head, 500, problem, mark)
+    return 0
+
+
+cdef int dispatch_raise() except -1:
+    """Hands the exception that is set in the interpreter to an except clause."""
+    return -1
+
+
+cdef int dispatch_take_exception(Request req, head_t* head, const mark_t* mark) except -1:
+    """The handler raised: what it had rendered is dropped, the host makes the page."""
+    global dispatch_interrupt
+    try:
+        dispatch_raise()
+    except Exception as problem:
+        dispatch_fail(req, head, 500, problem, mark)
+    except BaseException as problem:
+        dispatch_interrupt = problem   # raised again when this turn is over
+        dispatch_fail(req, head, 500, RuntimeError(f"stopped by {type(problem).__name__}"), mark)
+    return 0
+
+
+cdef int dispatch_fail(Request req, head_t* head, int status, problem,
+                       const mark_t* mark) except -1:
+    """Answers with the host's page for a status or an exception; if that fails as well, with the
+    engine's own line of text. What the handler has rendered or queued since the mark is dropped."""
+    global dispatch_request_now
+    output_rewind(mark)
+    if problem is not None:
+        stats.handler_errors += 1
+    req._status = status
+    req.type = RESPONSE_HTML
+    req.html = True
+    req.iterator = None
+    req.paged = True
+    try:
+        dispatch_request_now = <PyObject*>req
+        try:
+            result = dispatch_host.error(req, status, problem)
+        finally:
+            dispatch_request_now = NULL
+        dispatch_answer(req, head, result)
+    except Exception as failure:
+        output_rewind(mark)
+        req.iterator = None
+        req.connection.closing = True
+        head.status = 500
+        response_queue_brief(500, True)
+        dispatch_log(1, f"the page for status {status} failed: {type(failure).__name__}: {failure}")
+    return 0
+
+
+cdef int dispatch_log(int level, str message) except -1:
+    """A line in the error log; a log that fails must not take an answer with it."""
+    try:
+        dispatch_host.log(level, message)
+    except Exception:
+        return 0
+    return 0
+
+
+cdef int dispatch_answer(Request req, head_t* head, object result) except -1:
+    """Turns a handler's result into an answer, by its type."""
+    if output.body_start and result is not None:
+        raise TypeError(f"the handler used out() and returned {type(result).__name__}: "
+                        "one of them is the body")
+    if PyUnicode_CheckExact(result):
+        return dispatch_text(req, head, result)
+    if result is None:
+        return dispatch_rendered(req, head)
+    if PyBytes_CheckExact(result):
+        return dispatch_bytes(req, head, PyBytes_AS_STRING(result), PyBytes_GET_SIZE(result),
+                              result, RESPONSE_BINARY)
+    if isinstance(result, (dict, list)):
+        return dispatch_json(req, head, result)
+    if isinstance(result, Response):
+        return dispatch_response(req, head, <Response>result)
+    if isinstance(result, tuple):
+        if len(result) != 2:
+            raise TypeError("a tuple is (status, body), this one has "
+                            f"{len(result)} elements")
+        req._status = answer_check_status(result[0])
+        return dispatch_answer(req, head, result[1])
+    return dispatch_other(req, head, result)
+
+
+cdef int dispatch_other(Request req, head_t* head, object result) except -1:
+    """The rarer types of result."""
+    if isinstance(result, str):
+        return dispatch_text(req, head, str(result))
+    if isinstance(result, (bytes, bytearray, memoryview)):
+        result = bytes(result)
+        return dispatch_bytes(req, head, PyBytes_AS_STRING(result), PyBytes_GET_SIZE(result),
+                              result, RESPONSE_BINARY)
+    if hasattr(result, "__struct_fields__"):
+        return dispatch_json(req, head, result)
+    if hasattr(result, "__await__"):
+        raise TypeError("the handler returned a coroutine: handlers are plain functions")
+    if hasattr(result, "__iter__"):
+        return stream_answer(req, head, iter(result))
+    raise TypeError(f"a handler cannot answer with {type(result).__name__}")
+
+
+cdef int dispatch_text(Request req, head_t* head, str text) except -1:
+    """ASCII is sent from the str's own bytes; other text is encoded first."""
+    if likely_(PyUnicode_IS_COMPACT_ASCII(text)):
+        return dispatch_bytes(req, head, <const char*>PyUnicode_DATA(text),
+                              PyUnicode_GET_LENGTH(text), text, RESPONSE_HTML)
+    encoded = text.encode()
+    return dispatch_bytes(req, head, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded),
+                          encoded, RESPONSE_HTML)
+
+
+cdef int dispatch_json(Request req, head_t* head, object value) except -1:
+    encoded = dispatch_json_encode(value)
+    return dispatch_bytes(req, head, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded),
+                          encoded, RESPONSE_JSON)
+
+
+cdef int dispatch_response(Request req, head_t* head, Response answer) except -1:
+    """Moves a Response's parts to the request and answers with its body."""
+    req._status = answer._status
+    if answer.content_type is not None:
+        context_set_type(req, answer.content_type)
+    for name, value in answer.headers:
+        if name.lower() == "set-cookie":
+            context_add_line(req, name, value)
+        else:
+            context_set_line(req, name, value)
+    if isinstance(answer.body, (Response, tuple)):
+        raise TypeError(f"the body of a Response cannot be a {type(answer.body).__name__}")
+    return dispatch_answer(req, head, b"" if answer.body is None else answer.body)
+
+
+cdef inline bytes dispatch_finish_head(Request req, head_t* head, int type_of_result,
+                                       bint has_content):
+    """Status, type and further lines. Gives the bytes that head.extra points into."""
+    cdef bytes extra = None
+    head.status = req._status
+    head.close = req.connection.closing
+    if unlikely_(req.type < 0):
+        if req._type:
+            line = answer_type_line(req._type)
+            head.type = PyBytes_AS_STRING(line)
+            head.type_size = PyBytes_GET_SIZE(line)
+    elif has_content:
+        head.type = response_type_line[type_of_result].text
+        head.type_size = response_type_line[type_of_result].size
+    if unlikely_(req.lines is not None):
+        extra = b"".join([line for _, line in req.lines])
+        head.extra = PyBytes_AS_STRING(extra)
+        head.extra_size = PyBytes_GET_SIZE(extra)
+    return extra
+
+
+cdef int dispatch_bytes(Request req, head_t* head, const char* body, size_t size, object owner,
+                        int type_of_result) except -1:
+    """Queues a body whose length is known."""
+    extra = dispatch_finish_head(req, head, type_of_result,
+                                 size > 0 and response_has_body(req._status))
+    cdef bint with_body = req.r.head.method != METHOD_HEAD
+    if unlikely_(not response_has_body(head.status)):
+        head.length = 0 if head.status == 205 else RESPONSE_LENGTH_NONE
+        size = 0
+    else:
+        head.length = <int64_t>size
+    if not with_body:
+        size = 0
+    req.sent = size
+    if size <= COPY_SIZE_MAX:
+        return response_queue(head, body, size)
+    return response_queue_object(head, body, size, <PyObject*>owner)
+
+
+cdef int dispatch_rendered(Request req, head_t* head) except -1:
+    """Queues what out() has written; nothing written and an error status: the page for it."""
+    cdef size_t size
+    if output.body_start == 0:
+        if req._status >= 400 and not req.paged:
+            req.paged = True
+            return dispatch_answer(req, head, dispatch_page(req))
+        return dispatch_bytes(req, head, NULL, 0, None, RESPONSE_HTML)
+    size = output.used - output.body_start
+    extra = dispatch_finish_head(req, head, RESPONSE_HTML, size > 0)
+    cdef bint with_body = req.r.head.method != METHOD_HEAD
+    head.length = <int64_t>size
+    if not response_has_body(head.status):
+        head.length = 0 if head.status == 205 else RESPONSE_LENGTH_NONE
+        with_body = False
+    req.sent = size if with_body else 0
+    return response_queue_rendered(head, with_body)
+
+
+cdef object dispatch_page(Request req):
+    """The host's page for the status that the handler has set."""
+    return dispatch_host.error(req, req._status, None)

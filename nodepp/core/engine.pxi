@@ -1,0 +1,317 @@
+# core/engine.pxi — the engine as Python holds it
+#   Owns:  class Engine: settings into limits, opening and closing all rooms in order, figures
+#   Uses:  every room
+#   Never: a request
+#   Holds: one engine is open per process at most, and a turn is never nested
+
+cdef Engine engine_open_now            # the open one
+cdef double engine_started_s
+
+cdef dict engine_pollers = {"epoll": POLLER_EPOLL, "poll": POLLER_POLL, "select": POLLER_SELECT,
+                            "selectors": POLLER_SELECTORS}
+
+
+@cython.final
+cdef class Engine:
+    """The event loop with its tables. `open` takes listening sockets, `turn` does one pass, `run`
+    turns until stopped and drained, `close` gives all back.
+
+    settings: a dict as `nodepp.config` makes it (see there for keys and units); router: frozen;
+    host: answers for what the core leaves to Python (error, stream_error, log, json_encode,
+    json_decode). One engine may be open per process at a time.
+    """
+    cdef dict settings
+    cdef Router router
+    cdef object host
+    cdef readonly str poller           # the poller in use, after open()
+
+    def __init__(self, dict settings not None, Router router not None, host):
+        unknown = set(settings) - engine_keys
+        if unknown:
+            raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
+        self.settings = settings
+        self.router = router
+        self.host = host
+
+    def open(self, list listeners not None) -> None:
+        """Reserves the tables and watches `listeners`: (descriptor, "tcp" or "unix") of bound,
+        listening, non-blocking sockets. RuntimeError: an engine is open already. OSError,
+        MemoryError: the system refuses."""
+        global engine_open_now
+        if engine_open_now is not None:
+            raise RuntimeError("an engine is open in this process already")
+        self.router.freeze()
+        engine_open_now = self
+        try:
+            engine_open_rooms(self, listeners)
+        except BaseException:
+            self.close()
+            raise
+
+    def turn(self, int timeout_ms=-1) -> int:
+        """One pass of the loop: waits `timeout_ms` at most (-1: until something is due), then
+        advances what is ready; how many connections that were. RuntimeError when called from a
+        handler, or when not open."""
+        global loop_in_turn
+        engine_check_open(self)
+        if loop_in_turn:
+            raise RuntimeError("turn() was called from within a turn: "
+                               "the engine serves one handler at a time")
+        loop_in_turn = True
+        try:
+            count = loop_turn(timeout_ms)
+        finally:
+            loop_in_turn = False
+        if dispatch_interrupt is not None:
+            engine_raise_interrupt()
+        return count
+
+    def run(self) -> None:
+        """Turns until stop() was called and every connection has ended."""
+        while not (connection_draining and tables_used_count == 0):
+            self.turn(-1)
+
+    def stop(self, int64_t grace_ms=30000) -> None:
+        """Accepts nobody any more, closes idle connections, finishes what is under way and cuts
+        the rest after `grace_ms`. May be called from a handler or a signal handler, again with a
+        shorter grace too."""
+        if engine_open_now is self:
+            house_stop(grace_ms)
+
+    def close(self) -> None:
+        """Closes all connections and gives the tables back; listening sockets are left alone."""
+        if engine_open_now is self:
+            if loop_in_turn:
+                raise RuntimeError("close() was called from within a turn: use stop()")
+            engine_close_rooms()
+
+    def fileno(self) -> int:
+        """The descriptor that another loop can watch (epoll only), else -1."""
+        return poller_epoll_fd if engine_open_now is self else -1
+
+    def adopt(self, int fd, peer=None) -> int:
+        """Takes over a connected, non-blocking stream socket; its slot. `peer`: (ip, port), None
+        for a unix socket. The descriptor is the engine's to close from now on."""
+        cdef peer_t address
+        engine_check_open(self)
+        memset(&address, 0, sizeof(address))
+        address.family = <uint8_t>AF_UNIX
+        if peer is not None:
+            engine_read_peer(peer, &address)
+        cdef connection_t* c = connection_begin(fd, &address)
+        if c == NULL:
+            raise OSError(errno, f"descriptor {fd} cannot be taken over")
+        return tables_slot(c)
+
+    def every(self, double seconds, callback) -> None:
+        """Calls `callback()` every so often, on the engine's thread."""
+        clock_update()
+        timer_add(seconds, callback)
+
+    def set_access_log(self, int fd, int format) -> None:
+        """Writes the access log to `fd` from now on (-1: to nowhere). format: 1 Node++'s line, 2
+        combined, 3 JSON."""
+        accesslog_set(fd, format)
+
+    def flush_access_log(self) -> None:
+        """Writes the lines that wait."""
+        accesslog_flush()
+
+    @property
+    def running(self) -> bool:
+        """True while open."""
+        return engine_open_now is self
+
+    @property
+    def stopping(self) -> bool:
+        """True after stop()."""
+        return engine_open_now is self and connection_draining
+
+    @property
+    def connection_count(self) -> int:
+        """Connections that are open now."""
+        return tables_used_count if engine_open_now is self else 0
+
+    def stats(self) -> dict:
+        """Counters since the engine was opened, and how full its tables are."""
+        return engine_stats(self)
+
+
+cdef set engine_keys = {
+    "max_connections", "poller", "selector_factory", "header_timeout_ms", "body_timeout_ms",
+    "send_timeout_ms", "keep_alive_timeout_ms", "max_payload", "head_size_max",
+    "target_size_max", "field_count_max", "buffer_memory", "spool_size", "spool_dir",
+    "form_part_count_max", "form_field_size_max", "server_header", "reserved_descriptors",
+    "wakeup_fd"}
+
+
+cdef int engine_check_open(Engine engine) except -1:
+    if engine_open_now is not engine:
+        raise RuntimeError("the engine is not open")
+    return 0
+
+
+cdef int engine_raise_interrupt() except -1:
+    global dispatch_interrupt
+    problem = dispatch_interrupt
+    dispatch_interrupt = None
+    raise problem
+
+
+cdef int engine_read_peer(peer, peer_t* address) except -1:
+    ip, port = peer
+    text = ip.encode("ascii")
+    address.port = port
+    address.family = <uint8_t>AF_INET
+    if inet_pton(AF_INET, text, address.address) != 1:
+        address.family = <uint8_t>AF_INET6
+        if inet_pton(AF_INET6, text, address.address) != 1:
+            raise ValueError(f"{ip!r} is not an IP address")
+    return 0
+
+
+cdef int64_t engine_number(dict settings, str name, int64_t default, int64_t low,
+                           int64_t high) except? -1:
+    """A setting within its bounds. ValueError says which."""
+    value = settings.get(name, default)
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}: {low} to {high} is possible")
+    return value
+
+
+cdef int engine_apply(dict settings) except -1:
+    """Settings into limits; what is not set has its default."""
+    limits_default()
+    limits.connection_count_max = engine_number(
+        settings, "max_connections", limits.connection_count_max, 1, 1000000)
+    limits.head_size_max = engine_number(
+        settings, "head_size_max", limits.head_size_max, 256, HEAD_SIZE_CEILING)
+    limits.target_size_max = engine_number(
+        settings, "target_size_max", limits.target_size_max, 64, HEAD_SIZE_CEILING)
+    limits.field_count_max = engine_number(
+        settings, "field_count_max", limits.field_count_max, 1, FIELD_COUNT_CEILING - 1)
+    limits.payload_size_max = engine_number(
+        settings, "max_payload", limits.payload_size_max, 0, <int64_t>1 << 50)
+    limits.buffer_memory_max = engine_number(
+        settings, "buffer_memory", limits.buffer_memory_max, 64 * 1024, <int64_t>1 << 46)
+    limits.spool_size = engine_number(
+        settings, "spool_size", limits.spool_size, 0, <int64_t>1 << 40)
+    limits.form_part_count_max = engine_number(
+        settings, "form_part_count_max", limits.form_part_count_max, 1, 1000000)
+    limits.form_field_size_max = engine_number(
+        settings, "form_field_size_max", limits.form_field_size_max, 1, <int64_t>1 << 40)
+    limits.header_timeout_ms = engine_number(
+        settings, "header_timeout_ms", limits.header_timeout_ms, 1, <int64_t>1 << 40)
+    limits.body_timeout_ms = engine_number(
+        settings, "body_timeout_ms", limits.body_timeout_ms, 1, <int64_t>1 << 40)
+    limits.send_timeout_ms = engine_number(
+        settings, "send_timeout_ms", limits.send_timeout_ms, 1, <int64_t>1 << 40)
+    limits.keep_alive_timeout_ms = engine_number(
+        settings, "keep_alive_timeout_ms", limits.keep_alive_timeout_ms, 1, <int64_t>1 << 40)
+    return engine_apply_texts(settings)
+
+
+cdef int engine_apply_texts(dict settings) except -1:
+    """Settings that are not numbers."""
+    server = settings.get("server_header", b"nodepp")
+    if server and not headers_all_of(server, SCAN_VALUE):
+        raise ValueError("server_header holds a control character")
+    clock_identify(server)
+    folder = settings.get("spool_dir") or engine_temporary_folder()
+    folder = folder.encode("utf-8", "surrogateescape")
+    if len(folder) >= sizeof(body_spool_dir):
+        raise ValueError("spool_dir is too long")
+    memcpy(body_spool_dir, <const char*>folder, len(folder) + 1)
+    return 0
+
+
+cdef str engine_temporary_folder():
+    from os import environ
+    return environ.get("TMPDIR") or "/tmp"
+
+
+cdef int engine_poller_kind(Engine engine) except -1:
+    """auto: epoll, which measured best, or what the selectors module finds. (docs/decisions)"""
+    name = engine.settings.get("poller", "auto")
+    if name == "auto":
+        name = "epoll" if NODEPP_HAVE_EPOLL else "selectors"
+    if name not in engine_pollers or (name == "epoll" and not NODEPP_HAVE_EPOLL):
+        raise ValueError(f"there is no poller {name!r} here")
+    if name == "selectors" and engine.settings.get("selector_factory") is None:
+        raise ValueError("the selectors poller needs a selector_factory")
+    engine.poller = name
+    return engine_pollers[name]
+
+
+cdef int engine_clamp(Engine engine, int kind) except -1:
+    """select cannot watch a descriptor of FD_SETSIZE or more: the table is made that small."""
+    cdef int64_t reserved = engine_number(engine.settings, "reserved_descriptors", 32, 0, 1000000)
+    if kind == POLLER_SELECT and limits.connection_count_max > FD_SETSIZE - reserved:
+        limits.connection_count_max = <uint32_t>max(1, FD_SETSIZE - reserved)
+        dispatch_log(2, f"select: the table is limited to {limits.connection_count_max} "
+                        f"connections (FD_SETSIZE {FD_SETSIZE} less {reserved} reserved)")
+    return 0
+
+
+cdef int engine_open_rooms(Engine engine, list listeners) except -1:
+    """In the order of the floors."""
+    global house_capacity, engine_started_s, stats, memory_high_water, loop_wakeup_fd
+    global loop_queue_first, loop_queue_last, loop_queue_count, connection_draining
+    cdef int kind = engine_poller_kind(engine)
+    engine_apply(engine.settings)
+    clock_update()
+    dispatch_open(engine.router, engine.host)
+    engine_clamp(engine, kind)
+    memset(&stats, 0, sizeof(stats))
+    memory_high_water = memory_used
+    connection_draining = False
+    loop_queue_first = loop_queue_last = -1
+    loop_queue_count = 0
+    house_capacity = limits.connection_count_max
+    tables_open(house_capacity)
+    deadline_open()
+    poller_open(kind, engine.settings.get("selector_factory"))
+    output_open()
+    connection_open_buffers()
+    listener_open(listeners)
+    loop_wakeup_fd = engine.settings.get("wakeup_fd", -1)
+    if loop_wakeup_fd >= 0 and poller_add(loop_wakeup_fd, LOOP_KEY_WAKEUP, POLLER_READ) < 0:
+        raise OSError(errno, "the wake-up descriptor cannot be watched")
+    engine_started_s = clock_now_ms / 1000
+    return 0
+
+
+cdef int engine_close_rooms() except -1:
+    """Backwards; each room may be closed that was not opened."""
+    global engine_open_now
+    if tables_connection != NULL:
+        house_empty()
+    listener_close()
+    accesslog_flush()
+    timer_close()
+    connection_close_buffers()
+    output_close()
+    poller_close()
+    tables_close()
+    dispatch_close()
+    engine_open_now = None
+    return 0
+
+
+cdef dict engine_stats(Engine engine):
+    answered = max(1, stats.requests)
+    figures = {f"status_{i}xx": stats.status_class[i] for i in range(1, 6)}
+    figures.update(
+        requests=stats.requests, bytes_in=stats.bytes_in, bytes_out=stats.bytes_out,
+        accepted=stats.accepted, connections=tables_used_count,
+        connections_high_water=tables_high_water, connection_slots=house_capacity,
+        connection_size=sizeof(connection_t), refused_full=stats.refused_full,
+        refused_memory=stats.refused_memory, parse_errors=stats.parse_errors,
+        timeouts_header=stats.timeouts_header, timeouts_body=stats.timeouts_body,
+        timeouts_send=stats.timeouts_send, timeouts_idle=stats.timeouts_idle,
+        handler_errors=stats.handler_errors, detached_requests=stats.detached_requests,
+        busy_ns=stats.busy_ns, average_us=stats.busy_ns / 1000 / answered,
+        buffer_memory_used=memory_used, buffer_memory_high_water=memory_high_water,
+        turns=stats.turns, accept_pauses=stats.accept_pauses, poller=engine.poller,
+        uptime_s=clock_now_ms / 1000 - engine_started_s)
+    return figures

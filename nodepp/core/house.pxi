@@ -1,0 +1,182 @@
+# core/house.pxi — what a turn does beside answering: who comes in, who has to go
+#   Owns:  accepting, deadlines that have passed, the end of starvation, stopping
+#   Uses:  limits, clock, memory, tables, deadline, poller, transport, output, response,
+#          connection, listener, dispatch, loop
+#   Never: requests
+#   Holds: whoever is sent away is told why, if he can still hear it
+
+cdef int64_t house_cut_ms              # while stopping: when the rest is cut
+cdef bint house_swept                  # idle connections have been closed
+cdef uint32_t house_capacity           # connections before the reserve begins
+cdef int64_t house_full_logged_ms
+
+cdef const char* HOUSE_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: 24\r\nConnection: close\r\nRetry-After: 5\r\n\r\n503 Service Unavailable\n")
+
+
+cdef int house_accept(int index) except -1:
+    """Accepts until nobody waits, within a bound: those who are here want their turn."""
+    cdef peer_t peer
+    cdef int i, fd
+    for i in range(ACCEPT_COUNT_TURN):
+        fd = transport_accept(listener_table[index].fd, &peer)
+        if fd >= 0:
+            stats.accepted += 1
+            house_welcome(fd, &peer)
+        elif fd == TRANSPORT_AGAIN:
+            break
+        elif fd == TRANSPORT_EXHAUSTED:
+            stats.accept_pauses += 1
+            dispatch_log(2, "out of file descriptors: accepting is paused (raise ulimit -n)")
+            listener_park()
+            break
+    return 0
+
+
+cdef int house_welcome(int fd, const peer_t* peer) except -1:
+    """A slot for the peer; without one, 503 and Retry-After."""
+    cdef connection_t* c = NULL
+    if poller_can_watch(fd):
+        c = connection_begin(fd, peer)
+    if c == NULL:
+        house_note_full()
+        transport_send_once(fd, HOUSE_FULL, strlen(HOUSE_FULL))
+        return 0
+    if tables_used_count <= house_capacity:
+        return 0
+    # A slot of the reserve: only to be told, and to have the time to hear it.
+    house_note_full()
+    c.closing = c.linger = True
+    output_begin()
+    response_queue_brief(503, True)
+    return loop_after_flush(c, connection_flush(c))
+
+
+cdef int house_note_full() except -1:
+    stats.refused_full += 1
+    stats.status_class[5] += 1
+    if clock_now_ms - house_full_logged_ms > 1000:
+        house_stamp()
+        dispatch_log(2, f"the table of {house_capacity} connections is full: answering 503")
+    return 0
+
+
+cdef void house_stamp() noexcept:
+    global house_full_logged_ms
+    house_full_logged_ms = clock_now_ms
+
+
+cdef int house_expire() except -1:
+    cdef connection_t* c
+    cdef int i
+    for i in range(DEADLINE_COUNT_TURN):
+        c = deadline_next_expired()
+        if c == NULL:
+            break
+        house_time_out(c)
+    return 0
+
+
+cdef int house_time_out(connection_t* c) except -1:
+    """Its deadline has passed: what that means depends on what was awaited."""
+    cdef int status = 0
+    if c.state == CONNECTION_IDLE:
+        stats.timeouts_idle += 1
+    elif c.state == CONNECTION_READING_HEAD:
+        stats.timeouts_header += 1
+        status = 408
+    elif c.state == CONNECTION_READING_BODY:
+        stats.timeouts_body += 1
+        status = 408
+    elif c.state == CONNECTION_STARVED:
+        status = 503
+    elif c.state != CONNECTION_LINGERING:
+        stats.timeouts_send += 1
+    if status == 0:
+        loop_close(c)
+        return 0
+    connection_leave_starved(c)
+    output_begin()
+    loop_refuse(c, status)
+    return loop_after_flush(c, connection_flush(c))
+
+
+cdef int house_feed_starved() except -1:
+    """Buffer memory has been given back: whoever waited for it reads on."""
+    cdef connection_t* c
+    cdef uint32_t slot
+    for slot in range(tables_highest_used):
+        c = &tables_connection[slot]
+        if c.state == CONNECTION_STARVED and connection_may_read(c):
+            connection_leave_starved(c)
+            deadline_set(c, limits.body_timeout_ms)
+            connection_watch(c, POLLER_READ)
+    return 0
+
+
+cdef int house_stop(int64_t grace_ms) except -1:
+    """Nobody new; who is being served is served; the rest is cut after `grace_ms`."""
+    global connection_draining, house_cut_ms, house_swept
+    cdef int i
+    if not connection_draining:
+        # Whoever has been accepted by the kernel was promised an answer.
+        for i in range(listener_count):
+            if listener_table[i].watched:
+                house_accept(i)
+        listener_close()
+        connection_draining = True
+        house_swept = False
+        house_cut_ms = clock_now_ms + grace_ms
+    elif clock_now_ms + grace_ms < house_cut_ms:
+        house_cut_ms = clock_now_ms + grace_ms
+    return 0
+
+
+cdef int house_stop_step() except -1:
+    """At the end of each turn while stopping."""
+    global house_swept
+    cdef connection_t* c
+    cdef uint32_t slot
+    cdef bint cut = clock_now_ms >= house_cut_ms
+    if not cut and house_swept:
+        return 0
+    house_swept = True
+    slot = tables_highest_used
+    while slot > 0:
+        slot -= 1
+        if slot >= tables_highest_used:
+            continue
+        c = &tables_connection[slot]
+        if c.state == CONNECTION_FREE:
+            continue
+        if cut:
+            loop_close(c)
+        elif c.state == CONNECTION_IDLE:
+            house_sweep(c)
+    return 0
+
+
+cdef int house_sweep(connection_t* c) except -1:
+    """Closes an idle connection, unless a request has just come in, or is about to: a peer that
+    has not said a word yet gets two seconds for it."""
+    cdef uint32_t generation = c.generation
+    cdef uint32_t slot = tables_slot(c)
+    loop_read(c)
+    c = tables_find(slot, generation)
+    if c == NULL or c.state != CONNECTION_IDLE:
+        return 0
+    if c.answered == 0:
+        deadline_set(c, LINGER_IDLE_MS)
+    else:
+        loop_close(c)
+    return 0
+
+
+cdef void house_empty() noexcept:
+    """Closes every connection, whatever it is at."""
+    cdef uint32_t slot = tables_highest_used
+    while slot > 0:
+        slot -= 1
+        if slot < tables_highest_used and tables_connection[slot].state != CONNECTION_FREE:
+            loop_close(&tables_connection[slot])

@@ -1,0 +1,364 @@
+# core/loop.pxi — one turn: wait, accept, advance each ready connection, expire
+#   Owns:  the order of things; what each outcome leads to; the run queue; stopping
+#   Uses:  limits, clock, memory, tables, deadline, poller, transport, output, response, request,
+#          connection, listener, dispatch, stream, accesslog, timer, house
+#   Never: how a thing is done
+#   Holds: a turn never waits for one connection, and none gets more than its share of it
+
+cdef bint loop_in_turn                 # a nested turn would take the shared buffers away
+cdef int64_t loop_released_ms          # when the GIL was last given away
+cdef int32_t loop_queue_first          # run queue: connections that go on without being ready
+cdef int32_t loop_queue_last
+cdef int loop_queue_count
+cdef int loop_wakeup_fd = -1           # the signal pipe's read end
+
+cdef enum:
+    LOOP_KEY_WAKEUP = 0x7FFFFFFF
+    LOOP_ROUND_MAX = 16                # times one connection fills the queue in a turn
+
+
+cdef int loop_turn(int timeout_ms) except -1:
+    """One pass; how many connections advanced."""
+    cdef int i, count
+    cdef int64_t busy_ns
+    clock_update()
+    count = loop_wait(loop_timeout(timeout_ms))
+    clock_update()
+    PyErr_CheckSignals()
+    busy_ns = clock_read_ns()
+    stats.turns += 1
+    for i in range(count):
+        loop_event(poller_event[i].key, poller_event[i].ready)
+    count += loop_run_queue()
+    house_expire()
+    if unlikely_(connection_starved_count):
+        house_feed_starved()
+    timer_run()
+    listener_resume(False)
+    if unlikely_(connection_draining):
+        house_stop_step()
+    accesslog_turn()
+    stats.busy_ns += clock_read_ns() - busy_ns
+    return count
+
+
+cdef int loop_wait(int timeout_ms) except -2:
+    """Waits for events. While there is work the wait does not block and keeps the GIL, but at
+    least every BUSY_MS_MAX it is given away, so that other threads live."""
+    cdef int count
+    if clock_now_ms - loop_released_ms < BUSY_MS_MAX:
+        count = poller_wait(0, False)
+        if count or timeout_ms == 0:
+            return count
+    loop_note_release()
+    return poller_wait(timeout_ms, True)
+
+
+cdef inline void loop_note_release() noexcept:
+    global loop_released_ms
+    loop_released_ms = clock_now_ms
+
+
+cdef int loop_timeout(int timeout_ms) noexcept:
+    """How long the wait may last: until the next deadline or timer at most."""
+    cdef int64_t wait = DEADLINE_TICK_MS if tables_used_count else 1000
+    if loop_queue_first >= 0:
+        return 0
+    if timer_next_ms - clock_now_ms < wait:
+        wait = max(0, timer_next_ms - clock_now_ms)
+    if timeout_ms >= 0 and timeout_ms < wait:
+        wait = timeout_ms
+    return <int>wait
+
+
+cdef int loop_event(uint64_t key, int ready) except -1:
+    cdef uint32_t slot = <uint32_t>(key & 0xFFFFFFFF)
+    cdef connection_t* c
+    if unlikely_(slot >= LISTENER_KEY):
+        if slot == LOOP_KEY_WAKEUP:
+            loop_drain_wakeup()
+            return 0
+        return house_accept(slot - LISTENER_KEY)
+    c = tables_find(slot, <uint32_t>(key >> 32))
+    if c == NULL:                      # closed earlier in this turn
+        return 0
+    return loop_advance(c, ready)
+
+
+cdef int loop_drain_wakeup() noexcept:
+    cdef char bytes_[256]
+    while posix_read(loop_wakeup_fd, bytes_, sizeof(bytes_)) == sizeof(bytes_):
+        pass
+    return 0
+
+
+cdef int loop_advance(connection_t* c, int ready) except -1:
+    """A connection is ready for what it waits for."""
+    if c.state == CONNECTION_WRITING or c.state == CONNECTION_STREAMING:
+        if ready & (POLLER_WRITE | POLLER_GONE):
+            return loop_after_flush(c, connection_flush(c))
+        return 0
+    if c.state == CONNECTION_LINGERING:
+        return loop_linger(c)
+    if ready & POLLER_READ:
+        return loop_read(c)
+    if ready & POLLER_GONE:
+        loop_close(c)
+    return 0
+
+
+cdef int loop_read(connection_t* c) except -1:
+    cdef input_t input
+    cdef ssize_t count
+    if unlikely_(not connection_may_read(c)):
+        connection_starve(c)
+        return 0
+    count = connection_receive(c, &input)
+    if likely_(count > 0):
+        return loop_feed(c, &input)
+    if count != TRANSPORT_AGAIN:
+        loop_close(c)
+    return 0
+
+
+cdef int loop_feed(connection_t* c, input_t* input) except -1:
+    """Answers the requests in the input, in order, until it is used up or the peer must take some
+    of the answers first."""
+    cdef request_t* r = NULL
+    cdef int outcome, flushed
+    cdef int rounds = 0
+    output_begin()
+    while True:
+        outcome = connection_next(c, input, &r)
+        if outcome == CONNECTION_MORE:
+            break
+        if unlikely_(outcome != CONNECTION_READY):
+            if outcome == CONNECTION_REFUSED:
+                loop_refuse(c, input.refusal)
+                break
+            if loop_continue(c, input):
+                break
+            r = c.request
+            c.request = NULL
+        c.state = CONNECTION_IDLE      # what may follow has a deadline of its own
+        dispatch_request(c, r)
+        request_release(r)
+        if c.closing or c.stream != NULL:
+            break
+        if likely_(input.at == input.end):
+            break
+        if output_is_full():
+            flushed = connection_flush(c)
+            rounds += 1
+            if flushed != OUTPUT_SENT or rounds == LOOP_ROUND_MAX:
+                if flushed == OUTPUT_CLOSED:
+                    connection_drop_holder(input)
+                    loop_close(c)
+                    return 0
+                break
+            output_begin()
+    loop_keep_input(c, input)
+    if c.cut:
+        output_drop()
+        loop_close(c)
+        return 0
+    if c.pending != NULL:
+        return loop_after_flush(c, OUTPUT_REST)
+    return loop_after_flush(c, connection_flush(c))
+
+
+cdef int loop_keep_input(connection_t* c, input_t* input) noexcept:
+    """What is left of the input waits for its turn, unless the connection ends here."""
+    cdef bint left = input.at < input.end
+    if left and c.closing:
+        c.linger = True                # RFC 9112 §9.6: a close now could reset the answer away
+    elif left and not connection_hold(c, input):
+        stats.refused_memory += 1
+        c.closing = c.linger = True
+    connection_drop_holder(input)
+    return 0
+
+
+cdef int loop_refuse(connection_t* c, uint16_t status) except -1:
+    """Answers with a line of text and closes after it."""
+    if status == 503:
+        stats.refused_memory += 1
+    stats.status_class[status // 100] += 1
+    c.answered += 1
+    c.closing = c.linger = True
+    response_queue_brief(status, True)
+    return 0
+
+
+cdef bint loop_continue(connection_t* c, input_t* input) except -1:
+    """The peer waits before it sends the content: True, it was told to go on. False: the answer is
+    known already, and the content is not wanted."""
+    cdef size_t start = output.used
+    if dispatch_would_refuse(c.request):
+        c.closing = c.linger = True
+        return False
+    output_append(b"HTTP/1.1 100 Continue\r\n\r\n", 25)
+    output_add_range(start, 25)
+    return True
+
+
+cdef int loop_after_flush(connection_t* c, int outcome) except -1:
+    """All has left, or the peer takes no more for now, or it has gone."""
+    if unlikely_(outcome != OUTPUT_SENT):
+        if outcome == OUTPUT_CLOSED:
+            loop_close(c)
+            return 0
+        c.state = CONNECTION_WRITING
+        if c.stream != NULL:
+            c.state = CONNECTION_STREAMING
+        # Progress was made or begun: the peer has its time again.
+        deadline_set(c, limits.send_timeout_ms)
+        connection_watch(c, POLLER_WRITE)
+        return 0
+    if unlikely_(c.stream != NULL):
+        return loop_stream(c)
+    if unlikely_(c.closing):
+        return loop_end(c)
+    if likely_(c.request == NULL):
+        connection_enter(c, CONNECTION_IDLE, POLLER_READ, limits.keep_alive_timeout_ms)
+        return 0
+    return loop_after_request(c)
+
+
+cdef int loop_after_request(connection_t* c) noexcept:
+    """Something of a further request is here."""
+    if c.request.collecting:
+        if c.state == CONNECTION_READING_BODY:
+            deadline_set(c, limits.body_timeout_ms)    # bytes have come: it has its time again
+        connection_enter(c, CONNECTION_READING_BODY, POLLER_READ, limits.body_timeout_ms)
+        return 0
+    if c.request.head.position == 0 and c.request.head.leading == 0:
+        # Held back while answers were on their way: goes on without a new byte.
+        connection_enter(c, CONNECTION_READING_HEAD, 0, limits.header_timeout_ms)
+        loop_enqueue(c)
+        return 0
+    connection_enter(c, CONNECTION_READING_HEAD, POLLER_READ, limits.header_timeout_ms)
+    return 0
+
+
+cdef int loop_stream(connection_t* c) except -1:
+    """The peer has taken all so far: the iterator's next share, or its end."""
+    cdef int outcome
+    if c.state != CONNECTION_STREAMING:
+        # The first piece has left with the head; others get their turn before the second one.
+        c.state = CONNECTION_STREAMING
+        deadline_set(c, limits.send_timeout_ms)
+        connection_watch(c, 0)
+        loop_enqueue(c)
+        return 0
+    output_begin()
+    outcome = stream_step(c)
+    if outcome == STREAM_BROKEN:
+        output_drop()
+        loop_close(c)
+        return 0
+    if outcome == STREAM_ENDED:
+        stream_finish(c)
+        return loop_after_flush(c, connection_flush(c))
+    outcome = connection_flush(c)
+    if outcome != OUTPUT_SENT:
+        return loop_after_flush(c, outcome)
+    deadline_set(c, limits.send_timeout_ms)
+    connection_watch(c, 0)
+    loop_enqueue(c)
+    return 0
+
+
+cdef int loop_end(connection_t* c) noexcept:
+    """The last answer has left. If the peer may still be sending, its input is drained first."""
+    if not c.linger:
+        loop_close(c)
+        return 0
+    if c.request != NULL:
+        request_release(c.request)
+        c.request = NULL
+    shutdown(c.fd, SHUT_WR)
+    c.state = CONNECTION_LINGERING
+    c.linger_size = 0
+    c.linger_end_ms = clock_now_ms + LINGER_MS
+    deadline_set(c, LINGER_IDLE_MS)
+    connection_watch(c, POLLER_READ)
+    return 0
+
+
+cdef int loop_linger(connection_t* c) noexcept:
+    """Drains and forgets what still comes, until the peer closes or a bound is met."""
+    cdef ssize_t count = transport_recv(c.fd, connection_scratch, SCRATCH_SIZE)
+    if count == TRANSPORT_AGAIN:
+        return 0
+    if count > 0:
+        c.linger_size += <uint32_t>count
+        if c.linger_size < LINGER_SIZE_MAX and clock_now_ms < c.linger_end_ms:
+            deadline_set(c, LINGER_IDLE_MS)
+            return 0
+    loop_close(c)
+    return 0
+
+
+cdef void loop_close(connection_t* c) noexcept:
+    loop_dequeue(c)
+    if c.stream != NULL:
+        stream_finish(c)
+    connection_end(c)
+    if unlikely_(listener_parked):
+        listener_resume(True)          # its descriptor is free now
+
+
+cdef void loop_enqueue(connection_t* c) noexcept:
+    """It goes on next turn, whatever the poller says."""
+    global loop_queue_first, loop_queue_last, loop_queue_count
+    cdef int32_t slot = <int32_t>tables_slot(c)
+    if c.queued:
+        return
+    c.queued = True
+    c.queue_next = -1
+    c.queue_previous = loop_queue_last
+    if loop_queue_last < 0:
+        loop_queue_first = slot
+    else:
+        tables_connection[loop_queue_last].queue_next = slot
+    loop_queue_last = slot
+    loop_queue_count += 1
+
+
+cdef void loop_dequeue(connection_t* c) noexcept:
+    global loop_queue_first, loop_queue_last, loop_queue_count
+    if not c.queued:
+        return
+    c.queued = False
+    if c.queue_previous < 0:
+        loop_queue_first = c.queue_next
+    else:
+        tables_connection[c.queue_previous].queue_next = c.queue_next
+    if c.queue_next < 0:
+        loop_queue_last = c.queue_previous
+    else:
+        tables_connection[c.queue_next].queue_previous = c.queue_previous
+    loop_queue_count -= 1
+
+
+cdef int loop_run_queue() except -1:
+    """Advances as many as were in the queue when this began; what is added waits a turn."""
+    cdef int advanced = 0
+    cdef int i
+    cdef int count = loop_queue_count
+    cdef connection_t* c
+    cdef input_t input
+    for i in range(count):
+        if loop_queue_first < 0:
+            break
+        c = &tables_connection[loop_queue_first]
+        loop_dequeue(c)
+        advanced += 1
+        if c.state == CONNECTION_STREAMING and c.pending == NULL:
+            loop_stream(c)
+        elif c.state == CONNECTION_READING_HEAD:
+            input.at = input.end = connection_scratch
+            input.holder = NULL
+            loop_feed(c, &input)
+    return advanced

@@ -1,0 +1,176 @@
+# core/stream.pxi — answers whose length nobody knows yet
+#   Owns:  pulling an iterator, the chunked coding of its pieces, its close()
+#   Uses:  limits, scan, request, connection, output, response, context, dispatch
+#   Never: more than one share per turn: others are waiting
+#   Holds: an iterator that was begun is closed exactly once, whoever ends it
+
+cdef enum:                             # stream_outcome
+    STREAM_GOES_ON                     # its share of this turn is queued
+    STREAM_ENDED                       # all is queued
+    STREAM_BROKEN                      # it raised: the connection must be cut, not ended
+
+
+cdef object stream_nothing = object()  # what next() gives at the end
+
+
+cdef int stream_answer(Request req, head_t* head, object iterator) except -1:
+    """Queues the head and the first piece; a failure before that is still a 500."""
+    cdef bint with_body
+    first = stream_next(iterator)
+    extra = dispatch_finish_head(req, head, RESPONSE_BINARY, True)
+    with_body = response_has_body(head.status) and req.r.head.method != METHOD_HEAD
+    req.chunked = req.r.head.minor > 0
+    if not response_has_body(head.status):
+        head.length = 0 if head.status == 205 else RESPONSE_LENGTH_NONE
+    elif req.chunked:
+        head.length = RESPONSE_LENGTH_CHUNKED
+    else:                              # RFC 9112 §6.3: to a 1.0 client the close is the end
+        head.length = RESPONSE_LENGTH_CLOSE
+        head.keep_alive = False
+        head.close = req.connection.closing = True
+    response_queue(head, NULL, 0)
+    if not with_body:
+        stream_close(iterator)
+        return 0
+    if first is None:
+        stream_queue_end(req)
+        stream_close(iterator)
+        return 0
+    stream_queue(req, first)
+    req.iterator = iterator
+    return 0
+
+
+cdef object stream_next(iterator):
+    """The next piece that is not empty, as bytes; None at the end."""
+    cdef int tries
+    for tries in range(STREAM_STEP_MAX):
+        piece = next(iterator, stream_nothing)
+        if piece is stream_nothing:
+            return None
+        if isinstance(piece, str):
+            piece = piece.encode()
+        elif not isinstance(piece, bytes):
+            piece = bytes(memoryview(piece))
+        if len(piece):
+            return piece
+    return b""                         # it has nothing now; asked again the next turn
+
+
+cdef int stream_queue(Request req, bytes piece) except -1:
+    """chunk = size CRLF data CRLF; as it is for a 1.0 client."""
+    cdef size_t size = PyBytes_GET_SIZE(piece)
+    cdef size_t start = output.used
+    cdef char* into
+    cdef int digits
+    if size == 0:
+        return 0
+    req.sent += size
+    into = output_reserve(20)
+    if req.chunked:
+        digits = scan_write_hex(into, size)
+        memcpy(into + digits, b"\r\n", 2)
+        output_advance(digits + 2)
+    if size > COPY_SIZE_MAX:
+        if output.used > start:
+            output_add_range(start, output.used - start)
+        output_add_object(PyBytes_AS_STRING(piece), size, <PyObject*>piece)
+        start = output.used
+    else:
+        output_append(PyBytes_AS_STRING(piece), size)
+    if req.chunked:
+        output_append(b"\r\n", 2)
+    if output.used > start:
+        output_add_range(start, output.used - start)
+    return 0
+
+
+cdef int stream_queue_end(Request req) except -1:
+    cdef size_t start = output.used
+    if req.chunked:
+        output_append(b"0\r\n\r\n", 5)
+        output_add_range(start, 5)
+    return 0
+
+
+cdef int stream_begin(connection_t* c, request_t* r, Request req) except -1:
+    """The first piece is queued: from now on the request lives until the iterator ends."""
+    cdef request_t* own = request_own(r)
+    if own == NULL:
+        # Not a byte has left yet, but bytes are queued: cut rather than end it short.
+        stream_end(c, r, req)
+        c.cut = True
+        stats.refused_memory += 1
+        return 0
+    req.r = own
+    c.stream = <PyObject*>req
+    Py_INCREF(req)
+    return 0
+
+
+cdef int stream_step(connection_t* c) noexcept:
+    """Queues the next share of the stream: a stream_outcome."""
+    cdef Request req = <Request>c.stream
+    cdef int step
+    try:
+        for step in range(STREAM_STEP_MAX):
+            if output.queued >= STREAM_SIZE_TURN or output_is_full():
+                return STREAM_GOES_ON
+            piece = stream_next(req.iterator)
+            if piece is None:
+                stream_queue_end(req)
+                return STREAM_ENDED
+            stream_queue(req, piece)
+            if not piece:
+                break
+        return STREAM_GOES_ON
+    except Exception as problem:
+        stream_report(req, problem)
+        return STREAM_BROKEN
+    except BaseException as problem:
+        stream_interrupt(problem)
+        return STREAM_BROKEN
+
+
+cdef void stream_interrupt(problem) noexcept:
+    global dispatch_interrupt
+    dispatch_interrupt = problem
+
+
+cdef void stream_report(Request req, problem) noexcept:
+    """The head has left already: a line in the log is all that can be done."""
+    stats.handler_errors += 1
+    try:
+        dispatch_host.stream_error(req, problem)
+    except Exception as failure:
+        dispatch_log(1, f"a stream failed: {problem!r}; reporting it failed: {failure!r}")
+
+
+cdef void stream_finish(connection_t* c) noexcept:
+    """Ends the connection's stream, complete or not: close() of the iterator runs here."""
+    cdef Request req = <Request>c.stream
+    cdef request_t* r = req.r
+    c.stream = NULL
+    Py_DECREF(req)                     # c.stream's; the variable still holds it
+    stream_end(c, r, req)
+    request_release(r)
+
+
+cdef void stream_end(connection_t* c, request_t* r, Request req) noexcept:
+    iterator = req.iterator
+    req.iterator = None
+    stream_close(iterator)
+    dispatch_count(c, r, req._status, req.sent)
+    dispatch_give_request(req)
+
+
+cdef void stream_close(iterator) noexcept:
+    close = getattr(iterator, "close", None)
+    if close is None:
+        return
+    try:
+        close()
+    except Exception as problem:
+        dispatch_log(1, f"close() of a streamed iterator failed: {problem!r}")
+    except BaseException as problem:
+        stream_interrupt(problem)

@@ -1,0 +1,119 @@
+# core/target.pxi — which resource is meant, and on which host?
+#   Owns:  the four forms of a request target (RFC 9112 §3.2), authorities, percent-encodings
+#   Uses:  limits, scan, parser
+#   Never: which application answers there
+#   Holds: what is accepted has one reading: no userinfo, no fragment, no broken escape in a path
+
+# parser and target are one floor; parser calls target once per head.
+
+cdef bint target_split(parser_t* p, const uint8_t* data) noexcept nogil:
+    """Notes path and query (and, in absolute form, the authority) of the target. False: refuse."""
+    cdef const uint8_t* target = data + p.target_start
+    cdef const uint8_t* end = target + p.target_size
+    cdef const uint8_t* path = target
+    if p.method == METHOD_CONNECT:
+        return target_authority(target, p.target_size)
+    if target[0] == c'*':
+        return p.target_size == 1
+    if target[0] != c'/':
+        path = target_skip_authority(p, data)
+        if path == NULL:
+            return False
+    if p.query_start:
+        p.query_size = <uint16_t>(p.target_start + p.target_size - p.query_start)
+        end = data + p.query_start - 1
+    p.path_start = <uint16_t>(path - data)
+    p.path_size = <uint16_t>(end - path)
+    return not p.path_escaped or target_escapes_hold(path, end)
+
+
+cdef const uint8_t* target_skip_authority(parser_t* p, const uint8_t* data) noexcept nogil:
+    """absolute-form = scheme "://" authority path; gives where the path begins, NULL if it is bad."""
+    cdef const uint8_t* target = data + p.target_start
+    cdef const uint8_t* end = target + p.target_size
+    cdef const uint8_t* authority
+    cdef const uint8_t* path
+    if p.target_size > 7 and scan_equal_lower(target, b"http", 4) \
+            and memcmp(target + 4, b"://", 3) == 0:
+        authority = target + 7
+    elif p.target_size > 8 and scan_equal_lower(target, b"https", 5) \
+            and memcmp(target + 5, b"://", 3) == 0:
+        authority = target + 8
+    else:
+        return NULL
+    path = authority
+    while path < end and path[0] != c'/' and path[0] != c'?':
+        path += 1
+    if not target_authority(authority, path - authority):
+        return NULL
+    # RFC 9112 §3.2.2: the Host field is ignored in favour of this one.
+    p.absolute = True
+    p.host_start = <uint16_t>(authority - data)
+    p.host_size = <uint16_t>(path - authority)
+    return path
+
+
+cdef bint target_authority(const uint8_t* text, size_t size) noexcept nogil:
+    """host [ ":" port ] with host = IP-literal / IPv4address / reg-name, not empty; no userinfo."""
+    cdef const uint8_t* at = text
+    cdef const uint8_t* end = text + size
+    cdef uint32_t port = 0
+    if size == 0:
+        return False
+    if at[0] == c'[':
+        at = target_skip_literal(at, end)
+        if at == NULL:
+            return False
+    else:
+        while at < end and (scan_class[at[0]] & SCAN_HOST or at[0] == c'%'):
+            if at[0] == c'%' and not target_escape_holds(at, end):
+                return False
+            at += 1
+        if at == text:
+            return False
+    if at == end:
+        return True
+    if at[0] != c':':
+        return False
+    at += 1
+    while at < end:
+        if not scan_class[at[0]] & SCAN_DIGIT:
+            return False
+        port = port * 10 + at[0] - 48
+        if port > 65535:
+            return False
+        at += 1
+    return True
+
+
+cdef const uint8_t* target_skip_literal(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    """IP-literal = "[" ( IPv6address / IPvFuture ) "]": gives what follows it, NULL if it is bad."""
+    cdef char text[64]
+    cdef uint8_t address[16]
+    cdef size_t size
+    cdef const uint8_t* close = <const uint8_t*>memchr(at, c']', end - at)
+    if close == NULL:
+        return NULL
+    size = close - at - 1
+    if size == 0 or size >= sizeof(text):
+        return NULL
+    memcpy(text, at + 1, size)
+    text[size] = 0
+    if inet_pton(AF_INET6, text, address) != 1:
+        return NULL                        # IPvFuture has no user; zones are not for the wire
+    return close + 1
+
+
+cdef inline bint target_escape_holds(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    return end - at >= 3 and scan_nibble[at[1]] < 16 and scan_nibble[at[2]] < 16
+
+
+cdef bint target_escapes_hold(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    """Every "%" of a path is followed by two hexadecimal digits that are not 00."""
+    while at < end:
+        if at[0] == c'%':
+            if not target_escape_holds(at, end) or (at[1] == c'0' and at[2] == c'0'):
+                return False
+            at += 2
+        at += 1
+    return True

@@ -1,0 +1,52 @@
+# core/timer.pxi — what the application wants done every so often
+#   Owns:  periodic callbacks on the engine's thread
+#   Uses:  clock, dispatch
+#   Never: exactness: a callback runs at the end of the turn in which it is due
+#   Holds: a callback that fails is logged and comes again; missed beats are not made up for
+
+cdef list timer_entries = []           # [next_ms, interval_ms, callback]
+cdef int64_t timer_next_ms = <int64_t>1 << 62
+
+
+cdef int timer_add(double seconds, callback) except -1:
+    global timer_next_ms
+    cdef int64_t interval_ms = <int64_t>(seconds * 1000)
+    if interval_ms < 1:
+        raise ValueError(f"every {seconds} s is too often: a millisecond at least")
+    timer_entries.append([clock_now_ms + interval_ms, interval_ms, callback])
+    timer_next_ms = min(timer_next_ms, clock_now_ms + interval_ms)
+    return 0
+
+
+cdef int timer_run() except -1:
+    global timer_next_ms
+    cdef int64_t next_ms = <int64_t>1 << 62
+    if likely_(clock_now_ms < timer_next_ms):
+        return 0
+    for entry in timer_entries:
+        if entry[0] <= clock_now_ms:
+            entry[0] = clock_now_ms + entry[1]
+            timer_call(entry[2])
+        next_ms = min(next_ms, <int64_t>entry[0])
+    timer_next_ms = next_ms
+    return 0
+
+
+cdef void timer_call(callback) noexcept:
+    try:
+        callback()
+    except Exception as problem:
+        timer_report(problem)
+    except BaseException as problem:
+        stream_interrupt(problem)
+
+
+cdef void timer_report(problem) noexcept:
+    stats.handler_errors += 1
+    dispatch_log(1, f"a periodic callback failed: {type(problem).__name__}: {problem}")
+
+
+cdef void timer_close() noexcept:
+    global timer_next_ms
+    timer_entries.clear()
+    timer_next_ms = <int64_t>1 << 62
