@@ -1,0 +1,748 @@
+"""A client that drives an App without a network: for the tests of an application.
+
+    from nodepp.testing import Client
+
+    def test_hello():
+        with Client(app) as client:
+            answer = client.get("/", params={"name": "Ann"})
+            assert answer.status == 200
+            assert "Hello Ann" in answer.text
+
+Each request goes through the real engine: its bytes are written to one end of a socket pair, the
+other end is adopted by a small Engine, and the answer is read by a strict reader, so that what a
+test sees is what a browser would.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from http.cookies import SimpleCookie
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+from . import statics
+from .app import App, import_core
+from .errors import NodeppError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from types import ModuleType, TracebackType
+    from typing import Any, Union
+
+    from ._core import Engine
+
+    Pairs = Union[Mapping[str, Any], Iterable[tuple[str, Any]]]
+    File = Any  # bytes, str, a file object, or a tuple (name, content[, content type])
+
+REDIRECT_COUNT_MAX = 20  # as curl's browsers do: more is a loop
+INTERIM_COUNT_MAX = 16  # 1xx answers before the real one
+RECEIVE_SIZE = 65536  # bytes per recv
+URL_SIGNS = "%/:=&?~#+!$,;'@()*[]|"  # beside letters and digits; a browser encodes all others
+# For one answer, in real time. A stream that never ends is a failure of the test.
+TIMEOUT_S = 10.0
+
+# A table of one connection is enough: each request has its own. The rest is the engine's default.
+SETTINGS: dict[str, Any] = {"max_connections": 8, "reserved_descriptors": 0, "poller": "poll"}
+
+
+class ProtocolError(NodeppError):
+    """What came back is not an HTTP/1.1 answer. The message quotes what was wrong."""
+
+
+class Headers:
+    """The fields of an answer, in order. Names are compared without case."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self.pairs = list(pairs)
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The value of the first field of that name."""
+        for key, value in self.pairs:
+            if key.lower() == name.lower():
+                return value
+        return default
+
+    def getlist(self, name: str) -> list[str]:
+        """The values of all fields of that name."""
+        return [value for key, value in self.pairs if key.lower() == name.lower()]
+
+    def items(self) -> list[tuple[str, str]]:
+        return list(self.pairs)
+
+    def keys(self) -> list[str]:
+        return [key for key, _ in self.pairs]
+
+    def __getitem__(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __repr__(self) -> str:
+        return f"Headers({self.pairs!r})"
+
+
+class Response:
+    """An answer as a client gets it.
+
+    status, reason, headers, body (bytes, chunks joined); text and json() of the body; url of the
+    request that it answers;
+    history: the redirections followed on the way; interim: the statuses of 1xx answers before it.
+    """
+
+    def __init__(self, status: int, reason: str, headers: Headers, body: bytes) -> None:
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        self.body = body
+        self.url = ""
+        self.history: list[Response] = []
+        self.interim: list[int] = []
+
+    @property
+    def content_type(self) -> str:
+        """The media type, without parameters, in lower case; "" without one."""
+        return (self.headers.get("content-type") or "").partition(";")[0].strip().lower()
+
+    @property
+    def text(self) -> str:
+        """The body, decoded by the charset of its Content-Type, else as UTF-8. Raises
+        UnicodeDecodeError if it is not.
+        """
+        charset = "utf-8"
+        for parameter in (self.headers.get("content-type") or "").split(";")[1:]:
+            name, _, value = parameter.partition("=")
+            if name.strip().lower() == "charset":
+                charset = value.strip().strip('"')
+        return self.body.decode(charset)
+
+    def json(self) -> Any:
+        """The object that the body is the JSON of. Raises ValueError if it is none."""
+        import json
+
+        return json.loads(self.body)
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that this answer sets, name to value."""
+        found = {}
+        for line in self.headers.getlist("set-cookie"):
+            for name, morsel in SimpleCookie(line).items():
+                found[name] = morsel.value
+        return found
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.reason}, {len(self.body)} bytes>"
+
+
+# The client.
+
+
+class Client:
+    """Sends requests to an App.
+
+    app: an App, or a module written in the Node++ way.
+    base_url: gives scheme and host of each request, and the address that relative redirects start
+    from.
+    headers: fields sent with each request. client: the peer's address as req.client shows it.
+    follow_redirects: what get() and the others do if they are not told.
+    res, resmin: folders of static files. settings: of nodepp._core.Engine, e.g. {"max_payload":
+    1000}.
+    raise_exceptions: an exception of a handler that no error handler knows is raised from the
+    request in the test.
+
+    on_start handlers run at the first request, or at `with`; on_stop handlers at the end of `with`,
+    or close().
+    """
+
+    def __init__(
+        self,
+        app: App | ModuleType,
+        *,
+        base_url: str = "http://localhost",
+        headers: Mapping[str, str] | None = None,
+        client: tuple[str, int] = ("127.0.0.1", 50000),
+        follow_redirects: bool = False,
+        res: str | None = None,
+        resmin: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        raise_exceptions: bool = False,
+        timeout: float = TIMEOUT_S,
+    ) -> None:
+        if not isinstance(app, App):
+            from .npp import app_from_module
+
+            app = app_from_module(app)
+        self.app = app
+        self.base_url = base_url
+        self.headers = dict(headers or {})
+        self.client = client
+        self.cookies = CookieJar()
+        self.follow_redirects = follow_redirects
+        self.timeout = timeout
+        self._folders = (res, resmin)
+        self._settings = {**SETTINGS, **(settings or {})}
+        self._host = _TestHost(app) if raise_exceptions else app.host
+        self._router: Any = None
+
+    def __enter__(self) -> Client:
+        self._start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Runs the on_stop handlers, if the application was started. The next request would start
+        it again.
+        """
+        if self._router is not None:
+            self._router = None
+            self.app.stop()
+
+    def _start(self) -> None:
+        if self._router is None:
+            files = statics.load(*self._folders, log=self.app.host.log)
+            router = self.app.freeze(files)
+            self.app.start()
+            self._router = router
+
+    def get(self, url: str, **options: Any) -> Response:
+        """GET. For the options see request()."""
+        return self.request("GET", url, **options)
+
+    def head(self, url: str, **options: Any) -> Response:
+        """HEAD. For the options see request()."""
+        return self.request("HEAD", url, **options)
+
+    def post(self, url: str, **options: Any) -> Response:
+        """POST. For the options see request()."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: str, **options: Any) -> Response:
+        """PUT. For the options see request()."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: str, **options: Any) -> Response:
+        """PATCH. For the options see request()."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: str, **options: Any) -> Response:
+        """DELETE. For the options see request()."""
+        return self.request("DELETE", url, **options)
+
+    def options(self, url: str, **options: Any) -> Response:
+        """OPTIONS. For the options see request()."""
+        return self.request("OPTIONS", url, **options)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Pairs | None = None,
+        headers: Pairs | None = None,
+        cookies: Mapping[str, str] | None = None,
+        json: Any = None,
+        data: bytes | str | Pairs | None = None,
+        files: Mapping[str, File] | Iterable[tuple[str, File]] | None = None,
+        follow_redirects: bool | None = None,
+    ) -> Response:
+        """Sends one request and gives its Response.
+
+        url: a path with or without a query, or a whole URL. params: added to the query; a list as
+        value repeats the name.
+        cookies: sent with this request, beside those kept in the jar. json: a body as JSON. data: a
+        body, bytes or str as it is, anything else as a form. files: name to content, (file name,
+        content) or (file name, content, type), sent as multipart together with data. Raises
+        ProtocolError for an answer that is no HTTP, TimeoutError for none.
+        """
+        target_url = self._whole_url(url)
+        if params is not None:
+            joint = "&" if urlsplit(target_url).query else "?"
+            target_url = f"{target_url}{joint}{urlencode(_pairs(params))}"
+        body, content_type = encode_body(json, data, files)
+        follows = self.follow_redirects if follow_redirects is None else follow_redirects
+        fields = _pairs(headers)
+        history: list[Response] = []
+        while True:
+            answer = self._exchange(method, target_url, fields, cookies, body, content_type)
+            answer.history = list(history)
+            location = answer.headers.get("location")
+            if not follows or location is None or answer.status not in (301, 302, 303, 307, 308):
+                return answer
+            if len(history) == REDIRECT_COUNT_MAX:
+                raise ProtocolError(
+                    f"more than {REDIRECT_COUNT_MAX} redirections, the last to {location}"
+                )
+            history.append(answer)
+            target_url = urljoin(target_url, location)
+            # RFC 9110 §15.4: 303 asks for GET, and browsers do so for a POST answered with 301 or
+            # 302.
+            if (answer.status == 303 and method != "HEAD") or (
+                answer.status in (301, 302) and method == "POST"
+            ):
+                method, body, content_type = "GET", None, None
+
+    def _whole_url(self, url: str) -> str:
+        if "://" not in url.partition("?")[0]:
+            # Not urljoin, which takes "//name/x" for another host: a test may want exactly that
+            # path.
+            url = self.base_url.rstrip("/") + (url if url.startswith("/") else f"/{url}")
+        return quote(url, safe=URL_SIGNS)
+
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        fields: list[tuple[str, str]],
+        cookies: Mapping[str, str] | None,
+        body: bytes | None,
+        content_type: str | None,
+    ) -> Response:
+        parts = urlsplit(url)
+        path = parts.path or "/"
+        target = f"{path}?{parts.query}" if parts.query else path
+        sent = [("Host", parts.netloc), *self.headers.items()]
+        jar = {**self.cookies.matching(path, parts.scheme == "https"), **(cookies or {})}
+        if jar:
+            sent.append(("Cookie", "; ".join(f"{name}={value}" for name, value in jar.items())))
+        if content_type is not None:
+            sent.append(("Content-Type", content_type))
+        if body is not None or method in ("POST", "PUT", "PATCH"):
+            sent.append(("Content-Length", str(len(body or b""))))
+        given = {name.lower() for name, _ in fields}
+        sent = [(name, value) for name, value in sent if name.lower() not in given] + fields
+        head = "".join(f"{name}: {value}\r\n" for name, value in sent)
+        data = f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + (body or b"")
+        answer = self.send(data, method)
+        answer.url = url
+        for line in answer.headers.getlist("set-cookie"):
+            self.cookies.store(line, path)
+        return answer
+
+    def send(self, data: bytes, method: str = "GET") -> Response:
+        """Sends bytes as they are, one request, and reads the answer. method: what it is an answer
+        to (HEAD has no body).
+        """
+        self._start()
+        core = import_core()
+        engine: Engine = core.Engine(self._settings, self._router, self._host)
+        engine.open([])
+        ours, theirs = socket.socketpair()
+        try:
+            ours.setblocking(False)
+            theirs.setblocking(False)
+            engine.adopt(theirs.detach(), self.client)
+            answer = _converse(engine, ours, data, method, self.timeout)
+            if isinstance(self._host, _TestHost):
+                self._host.raise_pending()
+            return answer
+        finally:
+            ours.close()
+            engine.stop(0)
+            # The engine notices that its peer is gone: iterators are closed, spooled files removed.
+            for _ in range(8):
+                if not engine.running:
+                    break
+                engine.turn(0)
+            engine.close()
+
+
+class _TestHost:
+    """The application's host, but what a handler raises is kept for the test."""
+
+    def __init__(self, app: App) -> None:
+        self._host = app.host
+        self._pending: BaseException | None = None
+        self.log = app.host.log
+        self.json_encode = app.host.json_encode
+        self.json_decode = app.host.json_decode
+        self.stream_error = app.host.stream_error
+
+    def error(self, req: Any, status: int, exc: BaseException | None) -> Any:
+        if exc is not None and not self._host.expects(exc):
+            self._pending = exc
+        return self._host.error(req, status, exc)
+
+    def raise_pending(self) -> None:
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            raise pending
+
+
+def _receive(ours: socket.socket) -> bytes | None:
+    """What has come, None if nothing has, b"" at the end of the connection."""
+    try:
+        return ours.recv(RECEIVE_SIZE)
+    except BlockingIOError:
+        return None
+    except ConnectionResetError:
+        return b""
+
+
+def _converse(
+    engine: Engine, ours: socket.socket, data: bytes, method: str, timeout: float
+) -> Response:
+    """Writes data and turns the engine until the answer is complete."""
+    reader = Reader(method)
+    deadline = time.monotonic() + timeout
+    unsent = memoryview(data)
+    while True:
+        moved = False
+        try:
+            sent_count = ours.send(unsent[:RECEIVE_SIZE]) if unsent else 0
+        except BlockingIOError:
+            sent_count = 0
+        except (BrokenPipeError, ConnectionResetError):
+            unsent, sent_count = (
+                unsent[:0],
+                0,
+            )  # answered before all was read: the answer is what counts
+        unsent = unsent[sent_count:]
+        moved = sent_count > 0
+        # Turns that find nothing wait a little, so that a slow handler's thread or timer is not
+        # starved of the CPU.
+        moved = engine.turn(0) > 0 or moved
+        piece = _receive(ours)
+        if piece is not None:
+            if reader.feed(piece):
+                engine.turn(0)
+                reader.refuse(_receive(ours) or b"")
+                return reader.response()
+            moved = True
+        if time.monotonic() > deadline:
+            raise TimeoutError(
+                f"no whole answer in {timeout:g} s; got {bytes(reader.data[:200])!r}"
+            )
+        if not moved:
+            engine.turn(5)
+
+
+# The body.
+
+
+def encode_body(json: Any, data: Any, files: Any) -> tuple[bytes | None, str | None]:
+    """(body, content type) of what was given to Client.request; None where there is nothing to
+    send.
+    """
+    if json is not None:
+        if data is not None or files is not None:
+            raise TypeError("json stands alone: it cannot be sent together with data or files")
+        import json as module
+
+        return module.dumps(json).encode(), "application/json"
+    if files is not None:
+        if isinstance(data, (bytes, str)):
+            raise TypeError("data beside files is a form: a mapping or pairs")
+        return encode_multipart(_pairs(data), files)
+    if data is None:
+        return None, None
+    if isinstance(data, bytes):
+        return data, None
+    if isinstance(data, str):
+        return data.encode(), None
+    return urlencode(_pairs(data)).encode(), "application/x-www-form-urlencoded"
+
+
+def encode_multipart(fields: list[tuple[str, str]], files: Any) -> tuple[bytes, str]:
+    """A multipart/form-data body (RFC 7578) and its content type."""
+    boundary = os.urandom(16).hex()
+    pieces = []
+    for name, value in fields:
+        head = f'Content-Disposition: form-data; name="{_quoted(name)}"'
+        pieces.append((head, value.encode()))
+    for name, given in files.items() if hasattr(files, "items") else files:
+        file_name, content, content_type = _file(name, given)
+        head = (
+            f'Content-Disposition: form-data; name="{_quoted(name)}";'
+            f' filename="{_quoted(file_name)}"\r\nContent-Type: {content_type}'
+        )
+        pieces.append((head, content))
+    body = b"".join(
+        f"--{boundary}\r\n{head}\r\n\r\n".encode() + content + b"\r\n" for head, content in pieces
+    )
+    return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def _file(name: str, given: File) -> tuple[str, bytes, str]:
+    """(file name, content, content type) of one file as it may be given."""
+    content_type = None
+    file_name = None
+    if isinstance(given, tuple):
+        file_name, given, *rest = given
+        content_type = rest[0] if rest else None
+    if hasattr(given, "read"):
+        file_name = file_name or os.path.basename(getattr(given, "name", name))
+        given = given.read()
+    content = given.encode() if isinstance(given, str) else bytes(given)
+    file_name = name if file_name is None else file_name
+    return file_name, content, content_type or statics.media_type(file_name)
+
+
+def _quoted(text: str) -> str:
+    """A name inside the quotes of Content-Disposition, as browsers write it (HTML standard,
+    multipart/form-data).
+    """
+    return text.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
+
+
+def _pairs(source: Pairs | None) -> list[tuple[str, str]]:
+    """(name, value) pairs of str; a list or tuple as a mapping's value repeats the name."""
+    if source is None:
+        return []
+    found: list[tuple[str, str]] = []
+    for name, value in source.items() if hasattr(source, "items") else source:
+        values = value if isinstance(value, (list, tuple)) else (value,)
+        found.extend((str(name), str(single)) for single in values)
+    return found
+
+
+# Cookies.
+
+
+class CookieJar:
+    """The cookies a client keeps. Reads as a mapping of names to values; paths and Secure are
+    honoured when sending.
+    """
+
+    def __init__(self) -> None:
+        self._cookies: dict[
+            tuple[str, str], tuple[str, bool]
+        ] = {}  # (name, path) → (value, secure)
+
+    def store(self, line: str, request_path: str) -> None:
+        """Takes over a Set-Cookie field; an expired one removes the cookie (RFC 6265 §5.3)."""
+        for name, morsel in SimpleCookie(line).items():
+            path = morsel["path"] or request_path.rpartition("/")[0] or "/"
+            if _is_over(morsel["max-age"], morsel["expires"]):
+                self._cookies.pop((name, path), None)
+            else:
+                self._cookies[name, path] = (morsel.value, bool(morsel["secure"]))
+
+    def matching(self, path: str, is_secure: bool) -> dict[str, str]:
+        """The cookies to send to a path, those of longer paths winning."""
+        found = {}
+        for (name, cookie_path), (value, secure) in sorted(self._cookies.items(), key=_path_size):
+            folder = cookie_path if cookie_path.endswith("/") else cookie_path + "/"
+            if (path == cookie_path or path.startswith(folder)) and (is_secure or not secure):
+                found[name] = value
+        return found
+
+    def set(self, name: str, value: str, path: str = "/") -> None:
+        self._cookies[name, path] = (value, False)
+
+    def clear(self) -> None:
+        self._cookies.clear()
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        for (known, _), (value, _) in self._cookies.items():
+            if known == name:
+                return value
+        return default
+
+    def __getitem__(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self.set(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        known = [key for key in self._cookies if key[0] == name]
+        if not known:
+            raise KeyError(name)
+        for key in known:
+            del self._cookies[key]
+
+    def __contains__(self, name: object) -> bool:
+        return any(known == name for known, _ in self._cookies)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({name for name, _ in self._cookies})
+
+    def __len__(self) -> int:
+        return len({name for name, _ in self._cookies})
+
+    def __repr__(self) -> str:
+        return f"CookieJar({ {name: value for (name, _), (value, _) in self._cookies.items()} })"
+
+
+def _path_size(item: tuple[tuple[str, str], tuple[str, bool]]) -> int:
+    return len(item[0][1])
+
+
+def _is_over(max_age: str, expires: str) -> bool:
+    if max_age:
+        return int(max_age) <= 0
+    if expires:
+        from email.utils import parsedate_to_datetime
+
+        return parsedate_to_datetime(expires).timestamp() <= time.time()
+    return False
+
+
+# The reader.
+
+HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
+TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+class Reader:
+    """Reads one HTTP/1.1 answer from bytes as they come, stricter than browsers are: CRLF only, no
+    folding, one framing, nothing after the end.
+    """
+
+    def __init__(self, method: str) -> None:
+        self.data = bytearray()
+        self._method = method
+        self._response: Response | None = None
+        self._interim: list[int] = []
+        self._chunked = False
+        self._size: int | None = None  # bytes of the body, None: until the end of the connection
+        self._has_body = True
+
+    def feed(self, piece: bytes) -> bool:
+        """Takes bytes, b"" for the end of the connection. True when the answer is complete. Raises
+        ProtocolError.
+        """
+        self.data += piece
+        while self._response is None:
+            end = self.data.find(b"\r\n\r\n")
+            if end < 0:
+                if not piece:
+                    raise ProtocolError(
+                        f"the connection ended within the head: {bytes(self.data[:200])!r}"
+                    )
+                return False
+            head = bytes(self.data[:end])
+            del self.data[: end + 4]
+            self._read_head(head)
+        return self._read_body(at_end=not piece)
+
+    def response(self) -> Response:
+        """The answer; only after feed() gave True."""
+        if self._response is None:
+            raise ProtocolError("the answer is not complete")
+        self._response.interim = self._interim
+        return self._response
+
+    def _read_head(self, head: bytes) -> None:
+        first, *lines = head.split(b"\r\n")
+        status = first[9:12]
+        if (
+            first[:9] != b"HTTP/1.1 "
+            or not status.isdigit()
+            or len(status) != 3
+            or first[12:13] != b" "
+        ):
+            raise ProtocolError(f"no status line: {first[:200]!r}")
+        pairs = [self._read_field(line) for line in lines]
+        answer = Response(int(status), first[13:].decode("latin-1"), Headers(pairs), b"")
+        if answer.status < 200:
+            if len(self._interim) == INTERIM_COUNT_MAX:
+                raise ProtocolError(f"more than {INTERIM_COUNT_MAX} interim answers")
+            self._interim.append(answer.status)
+            return
+        self._response = answer
+        self._read_framing(answer)
+
+    @staticmethod
+    def _read_field(line: bytes) -> tuple[str, str]:
+        name, colon, value = line.partition(b":")
+        if not colon or not name or not TOKEN.issuperset(name):
+            raise ProtocolError(f"no field: {line[:200]!r}")
+        if any((byte < 32 and byte != 9) or byte == 127 for byte in value):
+            raise ProtocolError(f"a control character in a field: {line[:200]!r}")
+        return name.decode("ascii"), value.strip(b" \t").decode("latin-1")
+
+    def _read_framing(self, answer: Response) -> None:
+        """How the body ends, RFC 9112 §6.3."""
+        lengths = answer.headers.getlist("content-length")
+        codings = answer.headers.getlist("transfer-encoding")
+        if len(lengths) > 1 or len(codings) > 1 or (lengths and codings):
+            raise ProtocolError(f"framed twice: {answer.headers!r}")
+        if codings and codings[0].lower() != "chunked":
+            raise ProtocolError(f"unknown transfer coding {codings[0]!r}")
+        if lengths and not (lengths[0].isascii() and lengths[0].isdigit()):
+            raise ProtocolError(f"bad length {lengths[0]!r}")
+        if answer.status in (204, 304) and (codings or (lengths and answer.status == 204)):
+            raise ProtocolError(f"{answer.status} with a body: {answer.headers!r}")
+        self._has_body = self._method != "HEAD" and answer.status not in (204, 304)
+        self._chunked = bool(codings)
+        self._size = int(lengths[0]) if lengths else None
+
+    def _read_body(self, at_end: bool) -> bool:
+        answer = self.response()
+        if not self._has_body:
+            self.refuse(bytes(self.data))
+            return True
+        if self._chunked:
+            return self._read_chunks(answer, at_end)
+        if self._size is None:
+            if at_end:
+                answer.body = bytes(self.data)
+            return at_end
+        if len(self.data) < self._size:
+            if at_end:
+                raise ProtocolError(
+                    f"the connection ended after {len(self.data)} of {self._size} bytes"
+                )
+            return False
+        answer.body = bytes(self.data[: self._size])
+        del self.data[: self._size]
+        self.refuse(bytes(self.data))
+        return True
+
+    def _read_chunks(self, answer: Response, at_end: bool) -> bool:
+        # Offsets into the data, which is cut once: cutting it after each chunk is quadratic for
+        # many small ones.
+        body = bytearray()
+        position = 0
+        is_whole = False
+        while not is_whole:
+            end = self.data.find(b"\r\n", position)
+            if end < 0:
+                break
+            line = bytes(self.data[position:end])
+            if not line or not HEXADECIMAL.issuperset(line):
+                raise ProtocolError(f"bad size of a chunk: {line[:50]!r}")
+            size = int(line, 16)
+            start = end + 2
+            if len(self.data) < start + size + 2:
+                break
+            if self.data[start + size : start + size + 2] != b"\r\n":
+                raise ProtocolError(f"no CRLF after a chunk of {size} bytes")
+            body += self.data[start : start + size]
+            position = start + size + 2
+            is_whole = size == 0
+        del self.data[:position]
+        answer.body += bytes(body)
+        if is_whole:
+            self.refuse(bytes(self.data))
+        elif at_end:
+            raise ProtocolError("the connection ended within a chunk")
+        return is_whole
+
+    def refuse(self, rest: bytes) -> None:
+        """Raises ProtocolError for bytes that came after the answer was complete."""
+        if rest:
+            raise ProtocolError(f"bytes after the end of the answer: {rest[:200]!r}")
