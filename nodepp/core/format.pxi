@@ -283,7 +283,7 @@ cdef int format_put_slices(format_writer_t* writer, object text, Py_ssize_t at, 
             writer.at = after
         elif escape:
             writer.at = escape_text(writer.at, <const uint8_t*>PyUnicode_DATA(text) + at,
-                                      stop - at)
+                                    stop - at)
         else:
             format_put(writer, <const char*>PyUnicode_DATA(text) + at, stop - at)
         at = stop

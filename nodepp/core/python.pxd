@@ -61,7 +61,10 @@ cdef extern from *:
     #endif
     /* The value under `key`, which is `value` when there was none: one search. Borrowed. */
     #define nodepp_dict_default(dict, key, value) PyDict_SetDefault(dict, key, value)
+    /* The elements of a tuple, borrowed. */
+    #define nodepp_tuple_items(tuple) (((PyTupleObject *)(tuple))->ob_item)
     """
+    PyObject** nodepp_tuple_items(object values)
     int nodepp_str_ready(object text) except -1
     void* nodepp_dict_default(object mapping, object key, object value) except NULL
     Py_ssize_t PyTuple_GET_SIZE(object values)
