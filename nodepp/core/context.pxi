@@ -227,6 +227,24 @@ cdef class Request:
             context_begin_out(self)
         format_render(text, nodepp_tuple_items(args), PyTuple_GET_SIZE(args), self.html)
 
+    def out_raw(self, text, *args) -> None:
+        """As `out`, but values are never escaped. bytes are appended as they are, without args."""
+        context_live(self)
+        if output.body_start == 0:
+            context_begin_out(self)
+        if isinstance(text, bytes):
+            if args:
+                raise TypeError("bytes take no arguments")
+            output_append(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+        else:
+            format_render(text, nodepp_tuple_items(args), PyTuple_GET_SIZE(args), False)
+
+    def out_clear(self) -> None:
+        """Forgets what out() has appended so far."""
+        context_live(self)
+        if output.body_start and dispatch_request_now == <PyObject*>self:
+            output.used = output.body_start
+
     def set_header(self, name: str, value: str) -> None:
         """Sets a field of the answer, in place of an earlier one of that name. ValueError: it
         cannot be sent, or is the engine's own (Content-Length, Transfer-Encoding, Date …)."""
