@@ -19,7 +19,7 @@ cdef enum:
     PARSER_FIELD_START, PARSER_FIELD_NAME, PARSER_VALUE_START, PARSER_VALUE, PARSER_VALUE_LF
     PARSER_END_LF
 
-cdef enum:
+cpdef enum:                # Python code that registers routes uses them too
     METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_PUT = 8, METHOD_DELETE = 16
     METHOD_OPTIONS = 32, METHOD_PATCH = 64, METHOD_CONNECT = 128, METHOD_UNKNOWN = 256
 

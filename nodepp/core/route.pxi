@@ -12,7 +12,7 @@ cdef enum:
 cdef enum:                             # route_converter
     ROUTE_STR, ROUTE_INT, ROUTE_FLOAT, ROUTE_UUID, ROUTE_PATH
 
-cdef enum:                             # how a handler is called
+cpdef enum:                            # how a handler is called
     FLAG_NO_REQUEST = 1                # without arguments: it reads current()
     FLAG_STATUS_PAGE = 2               # an error status without a body gets its page
 
