@@ -58,8 +58,9 @@ class App:
     ) -> Callable[[HandlerT], HandlerT]:
         """Registers the decorated function for a path.
 
-        path: a pattern such as "/user/{id:int}"; converters are str (default), int, float, uuid and
-        path (the rest, with slashes). A segment holds one parameter at most, with literal text
+        path: a pattern such as "/user/{id:int}"; converters are str (default), int (digits), float,
+        uuid and path (the rest, with slashes). A segment holds one parameter at most, with literal
+        text
         around it if wanted: "/file-{name}.txt".
         methods: names, in any case. HEAD is answered by GET's handler, and OPTIONS by itself,
         unless they are named. Raises RouteError for what cannot work.

@@ -602,7 +602,15 @@ def OUT(text: Any, *args: Any) -> None:
 
     Never escapes, because QS did.
     """
-    _current().out(_format(str(text), args) if args else str(text))
+    if not isinstance(text, str):
+        text = str(text)
+    request = _current()
+    try:
+        request.out_raw(text, *args)
+    except ValueError:
+        # The engine knows the conversions that pages need; printf has more: %X, %o, %g, %e, %zu.
+        # Nothing has been written. What is no format at all raises here again.
+        request.out_raw(_format(text, args))
 
 
 def _format(text: str, args: tuple[Any, ...]) -> str:
@@ -619,12 +627,12 @@ def _format(text: str, args: tuple[Any, ...]) -> str:
 
 def OUTSS(text: Any) -> None:
     """Appends a string exactly as it is."""
-    _current().out(str(text))
+    _current().out_raw(str(text))
 
 
 def OUT_BIN(data: bytes | bytearray | memoryview, size: int | None = None) -> None:
     """Appends bytes, the first size of them if it is given."""
-    _current().out(bytes(data if size is None else data[:size]))
+    _current().out_raw(bytes(data if size is None else data[:size]))
 
 
 def OUT_HTML_HEADER() -> None:

@@ -426,13 +426,13 @@ def test_each_converter_gives_its_type(app):
 
     client = Client(app)
     key = uuid.UUID("12345678-1234-5678-1234-567812345678")
-    paths = ("/s/7", "/i/7", "/i/-7", "/f/1.5", f"/u/{key}", "/p/a/b", "/s/a%20b")
+    paths = ("/s/7", "/i/7", "/f/1.5", f"/u/{key}", "/p/a/b", "/s/a%20b")
     assert [client.get(path).status for path in paths] == [200] * len(paths)
-    assert seen == ["7", 7, -7, 1.5, key, "a/b", "a b"]
-    assert [type(value) for value in seen[:5]] == [str, int, int, float, uuid.UUID]
+    assert seen == ["7", 7, 1.5, key, "a/b", "a b"]
+    assert [type(value) for value in seen[:4]] == [str, int, float, uuid.UUID]
 
 
-@pytest.mark.parametrize("path", ["/i/x", "/i/", "/i/1.5", "/i/1_0", "/f/x", "/u/12", "/i/1/2"])
+@pytest.mark.parametrize("path", ["/i/x", "/i/", "/i/-1", "/i/+1", "/i/1.5", "/i/1_0", "/f/x", "/u/12", "/i/1/2"])
 def test_what_a_converter_does_not_take_is_not_found(app, path):
     for pattern in ("/i/{value:int}", "/f/{value:float}", "/u/{value:uuid}"):
         app.get(pattern)(lambda req, value: "")

@@ -536,11 +536,12 @@ def test_out_never_escapes_and_formats_as_printf():
         npp.OUT("<b>100%</b>")
         npp.OUT("%s|%5d|%-3u|%x|%.2f|%c|%%|", "<&>", 42, 7, 255, 2.345, "x")
         npp.OUT("%ld|%lu|%lld|%llu|%zu|%hd", 1, 2, 3, 4, 5, 6)
+        npp.OUT("|%X|%o|%g|%e", 255, 8, 0.5, 0.5)
         npp.OUT("|%s", npp.REQ_METHOD)
         npp.OUTSS("|%s")
         npp.OUT(5)
 
-    assert page(write).text == "<b>100%</b><&>|   42|7  |ff|2.35|x|%|1|2|3|4|5|6|GET|%s5"
+    assert page(write).text == "<b>100%</b><&>|   42|7  |ff|2.35|x|%|1|2|3|4|5|6|FF|10|0.5|5.000000e-01|GET|%s5"
 
 
 def test_out_bin_appends_bytes():
