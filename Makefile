@@ -57,11 +57,12 @@ $(VENV)/made: pyproject.toml
 	    echo "make: note: OpenSSL's headers (libssl-dev) are not there; nothing needs them yet."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77' 'cython>=3.3,<4'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[test,dev]'
+	NODEPP_FLAVOUR=release $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --no-build-isolation --config-settings editable_mode=compat -e '.[test,dev]'
 	@touch $@
 
 $(VENV)/bench.made: $(VENV)/made
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'matplotlib'
 	@touch $@
 
 # --- the flavours ----------------------------------------------------------------------------------------------------

@@ -63,7 +63,8 @@ class Server:
 
         `reload` reads the settings again, for SIGHUP. `started`: perf_counter() of the beginning.
         """
-        self.config = config
+        self.config = config            # a reload replaces it
+        self.began_with = config
         self.find_site = find_site
         self.read_again = reload
         self.verbose = verbose
@@ -243,7 +244,8 @@ class Server:
         later: list[str] = []
         for key in KEYS:
             value = getattr(new, key.attribute)
-            if value != getattr(self.config, key.attribute):
+            now = self.config if key.reloadable else self.began_with
+            if value != getattr(now, key.attribute):
                 (changed if key.reloadable else later).append(
                     f"{key.name}={format_value(key, value)}")
         self.config, old = new, self.config
@@ -254,9 +256,10 @@ class Server:
             self.config = old
             log.write(WAR, f"Not reloaded: {error}")
             return
-        log.write(ALWAYS, f"Reloaded: {', '.join(changed) or 'nothing changed'}.")
+        text = f"Reloaded: {', '.join(changed) or 'nothing changed'}."
         if later:
-            log.write(WAR, f"Needs a restart: {', '.join(later)}.")
+            text += f" Needs a restart: {', '.join(later)}."
+        log.write(ALWAYS, text)
 
     def reopen_logs(self) -> None:
         """After log rotation has moved the files away."""

@@ -72,6 +72,8 @@ def _load_one(word: str, folder: str, verbose: bool) -> Target:
     module = _import(name, folder, verbose)
     try:
         found, app = _find(module, attribute)
+    except StartError:
+        raise
     except NodeppError as error:
         raise StartError(str(error)) from None
     except Exception as error:

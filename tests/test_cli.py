@@ -41,12 +41,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(folder: Path, capsys: pytest.CaptureFixture[str]):
+def run(folder: Path, capfd: pytest.CaptureFixture[str]):
     """run(*words) gives (status, stdout, stderr)."""
 
     def call(*words: str) -> tuple[int, str, str]:
         status = cli.main(words)
-        out, err = capsys.readouterr()
+        out, err = capfd.readouterr()
         return status, out, err
 
     return call
