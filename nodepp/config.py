@@ -392,10 +392,10 @@ def _refuse_contradictions(values: dict[str, Any], settings: Mapping[str, Settin
         raise clash("maxTargetSize", "maxHeaderSize", "the target is a part of the head")
     for key in KEYS[:2]:
         chosen, bind = settings.get(key.name), settings.get("bind")
-        if chosen is not None and bind is not None and chosen.rank == bind.rank:
-            # The default is no second opinion: a listing of settings has both.
-            if values[key.attribute] != key.default:
-                raise clash("bind", key.name, "bind has host and port already")
+        # The default is no second opinion: a listing of settings has both.
+        differs = values[key.attribute] != key.default
+        if chosen is not None and bind is not None and chosen.rank == bind.rank and differs:
+            raise clash("bind", key.name, "bind has host and port already")
     monitor = values["fd_monitor"]
     if monitor in ("epoll", "poll"):
         import select

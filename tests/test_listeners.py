@@ -63,7 +63,7 @@ def test_address_is_understood(text, kind, host, port, path, fd) -> None:
      "unix:" + "x" * 108, "fd://", "fd://x", "a:٨٠"],
 )
 def test_bad_address_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="^bind="):
+    with pytest.raises(ConfigError, match=r"^bind="):
         parse_address(text)
 
 
