@@ -441,7 +441,8 @@ def _json() -> Any:
 def import_core() -> Any:
     """nodepp._core, or an ImportError that says how to build it."""
     try:
-        from . import _core
+        # Not "from . import", which says the same for a module that is missing and one that fails.
+        import nodepp._core as _core
     except ImportError as exc:
         raise errors.core_missing(exc) from None
     return _core
