@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, Callable, TypeVar, Union
 
-    from ._core import Request, Router
+    from ._core import Engine, Request, Router
 
     Handler = Callable[..., Any]
     HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
@@ -43,6 +43,7 @@ class App:
     def __init__(self) -> None:
         self.config: dict[str, str] = dict(user_settings)
         self.host = Host(self)
+        self.engine: Engine | None = None  # the one that serves it, while it is being served
         self._routes: list[Route] = []
         self._known: dict[tuple[object, str], Route] = {}
         self._error_handlers: dict[Cause, tuple[Handler, bool]] = {}
@@ -289,6 +290,16 @@ class App:
         from . import server
 
         server.run(self, settings)
+
+    def stats(self) -> dict[str, Any]:
+        """The engine's figures since it was opened, as Engine.stats() has them: requests,
+        average_us, connections and connections_high_water, status_2xx, bytes_out, uptime_s and
+        others; sizes in bytes, times as the name says. RuntimeError when nobody serves the
+        application.
+        """
+        if self.engine is None:
+            raise RuntimeError("the application is not being served: there are no figures")
+        return self.engine.stats()
 
     def _require_thawed(self, what: str) -> None:
         if self._is_frozen:

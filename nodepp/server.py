@@ -109,7 +109,7 @@ class Server:
         router = app.freeze(site.statics)
         self._start_application(app)
         try:
-            self.engine = self._make_engine(app, router)
+            self.engine = app.engine = self._make_engine(app, router)
             self.engine.open([(it.socket.fileno(), it.kind) for it in self.listeners])
             for seconds, callback in app.timers:
                 self.engine.every(seconds, callback)
@@ -123,6 +123,7 @@ class Server:
         finally:
             # on_stop runs after the last request, and also when the engine could not be made.
             app.stop()
+            app.engine = None
             if self.engine is not None:
                 self.engine.flush_access_log()
                 self.engine.close()

@@ -727,3 +727,12 @@ def test_run_hands_the_application_and_its_settings_to_the_server(app, monkeypat
     monkeypatch.setattr(server, "run", lambda *arguments: seen.append(arguments))
     app.run(port=0)
     assert seen == [(app, {"port": 0})]
+
+
+def test_figures_of_the_engine_are_there_while_it_serves(app):
+    app.get("/")(lambda req: app.stats())
+    figures = Client(app).get("/").json()
+    assert figures["requests"] == 1
+    assert figures["connections"] == 1
+    with pytest.raises(RuntimeError, match="not being served"):
+        app.stats()
