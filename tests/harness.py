@@ -135,6 +135,8 @@ class Server:
             settings["selector_factory"] = selectors.DefaultSelector
         self.listener = socket.socket()
         self.listener.bind(("127.0.0.1", 0))
+        # Inherited by what is accepted, as nodepp.listeners has it.
+        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.listener.listen(512)
         self.listener.setblocking(False)
         self.address = self.listener.getsockname()
