@@ -22,7 +22,7 @@ from http.cookies import SimpleCookie
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from . import statics
-from .answers import Headers, ProtocolError, Reader, Response
+from .answers import ProtocolError, Reader, Response
 from .app import App, import_core
 
 TYPE_CHECKING = False

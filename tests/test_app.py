@@ -432,7 +432,10 @@ def test_each_converter_gives_its_type(app):
     assert [type(value) for value in seen[:4]] == [str, int, float, uuid.UUID]
 
 
-@pytest.mark.parametrize("path", ["/i/x", "/i/", "/i/-1", "/i/+1", "/i/1.5", "/i/1_0", "/f/x", "/u/12", "/i/1/2"])
+@pytest.mark.parametrize(
+    "path",
+    ["/i/x", "/i/", "/i/-1", "/i/+1", "/i/1.5", "/i/1_0", "/f/x", "/u/12", "/i/1/2"],
+)
 def test_what_a_converter_does_not_take_is_not_found(app, path):
     for pattern in ("/i/{value:int}", "/f/{value:float}", "/u/{value:uuid}"):
         app.get(pattern)(lambda req, value: "")

@@ -4,7 +4,8 @@ import types
 
 import pytest
 
-from nodepp import App, RouteError, StartError, npp
+from nodepp import App, RouteError, StartError, log, npp
+from nodepp.macros import Macro
 from nodepp.npp import app_from_module
 from nodepp.testing import Client
 
@@ -541,7 +542,9 @@ def test_out_never_escapes_and_formats_as_printf():
         npp.OUTSS("|%s")
         npp.OUT(5)
 
-    assert page(write).text == "<b>100%</b><&>|   42|7  |ff|2.35|x|%|1|2|3|4|5|6|FF|10|0.5|5.000000e-01|GET|%s5"
+    assert page(write).text == (
+        "<b>100%</b><&>|   42|7  |ff|2.35|x|%|1|2|3|4|5|6|FF|10|0.5|5.000000e-01|GET|%s5"
+    )
 
 
 def test_out_bin_appends_bytes():
@@ -798,7 +801,7 @@ def test_log_macros_have_their_levels(monkeypatch):
     lines = []
     app = app_from_module(module(lambda: None))
     app.host.log = lambda level, message: lines.append((level, message))
-    monkeypatch.setattr(npp._log, "level", 4)
+    monkeypatch.setattr(log.log, "level", 4)
     npp.ALWAYS("a %d", 1)
     npp.ERR("e")
     npp.WAR("100%")
@@ -815,7 +818,7 @@ def test_a_level_that_is_not_asked_for_costs_no_formatting(monkeypatch):
         def __str__(self):
             raise AssertionError("formatted")
 
-    monkeypatch.setattr(npp._log, "level", 3)
+    monkeypatch.setattr(log.log, "level", 3)
     npp.DBG("%s", Loud())
 
 
@@ -868,4 +871,4 @@ def test_every_statement_macro_is_a_function():
     for name in npp.STATEMENTS:
         assert name in npp.__all__
         assert callable(getattr(npp, name))
-        assert not isinstance(getattr(npp, name), npp.Macro)
+        assert not isinstance(getattr(npp, name), Macro)

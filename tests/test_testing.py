@@ -6,14 +6,8 @@ import json
 import pytest
 
 from nodepp import App, Response, StartError
-from nodepp.testing import (
-    Client,
-    CookieJar,
-    Headers,
-    ProtocolError,
-    Reader,
-    encode_body,
-)
+from nodepp.answers import Headers, ProtocolError, Reader
+from nodepp.testing import Client, CookieJar, encode_body
 
 
 @pytest.fixture

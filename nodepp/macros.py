@@ -1,0 +1,183 @@
+"""What the macros of the Node++ way stand on: values that read the current request, the #defines of
+the application, escaping and printf's formats. Leaf of npp.py.
+"""
+
+from __future__ import annotations
+
+from .app import import_core
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from ._core import Request
+    from .app import App
+
+current: Callable[[], Request] = import_core().current
+
+
+class Macro:
+    """A value of the current request, read anew at each use. Behaves as the str, bytes, bool or int
+    that it reads.
+
+    Calling it gives the plain value. Outside a request each use raises RuntimeError.
+    """
+
+    __slots__ = ("_name", "_read")
+
+    def __init__(self, name: str, read: Callable[[], Any]) -> None:
+        self._name = name
+        self._read = read
+
+    def __call__(self) -> Any:
+        return self._read()
+
+    def __bool__(self) -> bool:
+        return bool(self._read())
+
+    def __str__(self) -> str:
+        return str(self._read())
+
+    def __repr__(self) -> str:
+        # Must work in a debugger or a traceback, where there may be no request.
+        try:
+            return repr(self._read())
+        except RuntimeError:
+            return f"<{self._name}, outside a request>"
+
+    def __format__(self, spec: str) -> str:
+        return format(self._read(), spec)
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._read())
+
+    def __int__(self) -> int:
+        return int(self._read())
+
+    def __float__(self) -> float:
+        return float(self._read())
+
+    def __hash__(self) -> int:
+        return hash(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __iter__(self) -> Any:
+        return iter(self._read())
+
+    def __contains__(self, item: Any) -> bool:
+        return item in self._read()
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._read()[key]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._read(), name)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._read() == plain(other))
+
+    def __ne__(self, other: object) -> bool:
+        return bool(self._read() != plain(other))
+
+    def __lt__(self, other: Any) -> Any:
+        return self._read() < plain(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self._read() <= plain(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self._read() > plain(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self._read() >= plain(other)
+
+    def __add__(self, other: Any) -> Any:
+        return self._read() + plain(other)
+
+    def __radd__(self, other: Any) -> Any:
+        return other + self._read()
+
+    def __mul__(self, other: Any) -> Any:
+        return self._read() * plain(other)
+
+    def __and__(self, other: Any) -> Any:
+        return self._read() & plain(other)
+
+    __rand__ = __and__
+
+    def __or__(self, other: Any) -> Any:
+        return self._read() | plain(other)
+
+    __ror__ = __or__
+
+
+def plain(value: Any) -> Any:
+    return value._read() if isinstance(value, Macro) else value
+
+
+class State:
+    """What the macros share. One Node++ application runs per process, as #defines are global."""
+
+    __slots__ = (
+        "app",
+        "app_description",
+        "app_keywords",
+        "app_name",
+        "escape",
+        "escapes_new_lines",
+        "keeps_content",
+    )
+
+    def __init__(self) -> None:
+        self.app: App | None = None  # whose log the macros write to
+        self.app_name = "Node++ Web Application"
+        self.app_description = ""
+        self.app_keywords = ""
+        self.escape: Callable[[str], str] = escape_html  # the policy of QS
+        self.escapes_new_lines = False
+        self.keeps_content = False  # RES_KEEP_CONTENT was called for the current request
+
+
+_HTML = {
+    ord(sign): entity
+    for sign, entity in (
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ('"', "&quot;"),
+        ("'", "&apos;"),
+        ("\\", "&#92;"),
+        ("\r", None),
+    )
+}
+_HTML_WITH_LINES = {**_HTML, ord("\n"): "<br>"}
+_SQL = {ord(sign): "\\" + sign for sign in ("'", '"', "\\")}
+
+
+def escape_html(value: str) -> str:
+    return value.translate(_HTML_WITH_LINES if state.escapes_new_lines else _HTML)
+
+
+def escape_sql(value: str) -> str:
+    return value.translate(_SQL)
+
+
+def escape_nothing(value: str) -> str:
+    return value
+
+
+def format_text(text: str, args: tuple[Any, ...]) -> str:
+    """printf's formatting by Python's own "%", which skips one length modifier (%ld)."""
+    try:
+        return text % args
+    except ValueError:
+        # C has longer ones too: %lld, %zu.
+        for modifier in ("ll", "hh", "z", "j", "t"):
+            for kind in "diuxX":
+                text = text.replace(f"%{modifier}{kind}", f"%{kind}")
+        return text % args
+
+
+state = State()
