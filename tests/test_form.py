@@ -301,6 +301,30 @@ def test_data_that_looks_like_delimiters_is_data(pieces, rng):
     assert status == 0 and [each for head, each in parts] == data
 
 
+SCRAPS = st.sampled_from([
+    b"--ab", b"\r\n", b"\r", b"\n", b"--", b"-", b" ", b"\t", b"x", b"\0", b"\xff", b":", b";", b'"',
+    b"\\", b"=", b"%22", b"Content-Disposition: form-data", b"; name=a", b'; name="b"',
+    b"; filename=c", b"; filename*=UTF-8''%41", b"Content-Type: text/plain", b"\r\n\r\n",
+    b"\r\n--ab\r\n", b"'",
+])
+
+
+@given(st.lists(SCRAPS, max_size=40).map(b"".join))
+@example(b"--ab\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n--ab--")
+def test_any_body_is_read_alike_in_one_piece_and_in_many(body):
+    assert probe_multipart_parts(body, b"ab") == probe_multipart_parts(
+        body, b"ab", range(1, len(body)))
+    try:
+        form, files = probe_multipart(body, b"ab")
+    except RequestError as error:
+        assert error.status == 400
+    else:
+        for name, value in form.multi_items():
+            assert isinstance(name, str) and isinstance(value, str)
+        for file in files.values():
+            assert len(file.read()) == file.size
+
+
 def test_the_number_of_parts_has_a_limit(small_limits):
     for spool in (False, True):
         body = multipart(*(part(b"x", b"form-data; name=n%d" % i) for i in range(4)))

@@ -285,10 +285,12 @@ cdef bint multipart_read_head(const uint8_t* head, size_t size,
 
 cdef inline const uint8_t* multipart_trim(const uint8_t* at, const uint8_t** end) noexcept nogil:
     """Leaves white space out at both ends."""
-    while at < end[0] and (at[0] == c' ' or at[0] == c'\t'):
+    cdef const uint8_t* last = end[0] - 1
+    while at <= last and (at[0] == c' ' or at[0] == c'\t'):
         at += 1
-    while end[0] > at and (end[0][-1] == c' ' or end[0][-1] == c'\t'):
-        end[0] -= 1
+    while at <= last and (last[0] == c' ' or last[0] == c'\t'):
+        last -= 1
+    end[0] = last + 1
     return at
 
 

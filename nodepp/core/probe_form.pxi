@@ -9,6 +9,7 @@ def probe_format(text, tuple args=(), bint html=True) -> bytes:
     cdef size_t mark = output.used
     cdef size_t size
     cdef bytes appended
+    output_reserve(1)    # without an engine there is no buffer yet
     format_render(text, nodepp_tuple_items(args), len(args), html)
     size = output.used - mark
     appended = PyBytes_FromStringAndSize(output_reserve(1) - size, size)
