@@ -302,8 +302,8 @@ def test_data_that_looks_like_delimiters_is_data(pieces, rng):
 
 
 SCRAPS = st.sampled_from([
-    b"--ab", b"\r\n", b"\r", b"\n", b"--", b"-", b" ", b"\t", b"x", b"\0", b"\xff", b":", b";", b'"',
-    b"\\", b"=", b"%22", b"Content-Disposition: form-data", b"; name=a", b'; name="b"',
+    b"--ab", b"\r\n", b"\r", b"\n", b"--", b"-", b" ", b"\t", b"x", b"\0", b"\xff", b":", b";",
+    b'"', b"\\", b"=", b"%22", b"Content-Disposition: form-data", b"; name=a", b'; name="b"',
     b"; filename=c", b"; filename*=UTF-8''%41", b"Content-Type: text/plain", b"\r\n\r\n",
     b"\r\n--ab\r\n", b"'",
 ])
