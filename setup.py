@@ -58,8 +58,6 @@ FLAVOURS = {
 
 DIRECTIVES = {
     "language_level": 3,
-    "boundscheck": False,
-    "wraparound": False,
     "cdivision": True,
     "initializedcheck": False,
     "embedsignature": True,

@@ -1,10 +1,10 @@
 # core/accesslog.pxi — one line per answered request
 #   Owns:  the three formats and the buffer in which lines wait to be written together
-#   Uses:  limits, clock, scan, transport, request, tables
+#   Uses:  scan, clock, tables, parser, request
 #   Never: a write per request; anything when the log is off
 #   Holds: a line holds no control character and no quote of the client's making
 
-cdef enum:                             # accesslog_format
+cdef enum:                             # formats
     ACCESSLOG_OFF, ACCESSLOG_NPP, ACCESSLOG_COMBINED, ACCESSLOG_JSON
 
 cdef enum:

@@ -1,6 +1,6 @@
 # core/answer.pxi — the answer while a handler makes it
 #   Owns:  answer_t's Python side: status, type and field lines; class Response
-#   Uses:  limits, scan, response, headers
+#   Uses:  headers
 #   Never: sending
 #   Holds: framing fields (Content-Length, Transfer-Encoding, Date) are the engine's alone
 
@@ -53,8 +53,10 @@ cdef class Response:
                    domain=None, secure=False, httponly=False, samesite="Lax") -> None:
         """Adds a Set-Cookie field. max_age: seconds; expires: datetime, seconds since 1970 or an
         HTTP date. ValueError: name or value cannot be sent."""
-        self.headers.append(("Set-Cookie", headers_cookie(
-            name, value, max_age, expires, path, domain, secure, httponly, samesite)))
+        cookie = headers_cookie(name, value, max_age, expires, path, domain, secure, httponly,
+                                samesite)
+        headers_line("Set-Cookie", cookie)
+        self.headers.append(("Set-Cookie", cookie))
 
     def __repr__(self):
         return f"<Response {self._status}>"

@@ -1,10 +1,10 @@
 # core/body.pxi — the content of a request that did not arrive whole with its head
 #   Owns:  collecting it, by length or by chunks, in memory and past `spool_size` in a file
-#   Uses:  limits, scan, memory, chunk, multipart
+#   Uses:  limits, memory, chunk, multipart
 #   Never: what the content means
 #   Holds: no more is kept than has arrived; a length that was only announced costs nothing
 
-cdef enum:                             # body_outcome
+cdef enum:                             # outcomes
     BODY_INCOMPLETE                    # all bytes are used up
     BODY_COMPLETE
     BODY_BAD                           # refuse with `status` and close

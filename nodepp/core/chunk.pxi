@@ -7,7 +7,7 @@
 # chunk      = chunk-size *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted ) ] ) CRLF data CRLF
 # last-chunk = 1*"0" [ extensions ] CRLF, then trailer fields, then CRLF
 
-cdef enum:                             # chunk_outcome
+cdef enum:                             # outcomes
     CHUNK_INCOMPLETE                   # all bytes are used up
     CHUNK_DATA                         # `span` is content; call again
     CHUNK_COMPLETE                     # the body has ended

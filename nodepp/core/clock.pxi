@@ -1,6 +1,6 @@
 # core/clock.pxi — what time is it, this turn?
 #   Owns:  monotonic and wall time, read once a turn; the ready-made Server and Date lines
-#   Uses:  limits, scan
+#   Uses:  scan
 #   Never: a system call per request, except for the access log
 #   Holds: `clock_now_ms` never goes back
 

@@ -1,10 +1,11 @@
 # core/connection.pxi — a slot's life: what it waits for, what it keeps, how it ends
 #   Owns:  states and their deadlines, input cut into requests, flushing, closing
-#   Uses:  limits, clock, memory, tables, deadline, poller, transport, output, parser, body, request, accesslog
+#   Uses:  limits, clock, memory, tables, deadline, poller, transport, output, parser,
+#          body, request, accesslog
 #   Never: which handler answers; the decision what to do next is the loop's
 #   Holds: IDLE owns no buffer; what is watched follows from the state
 
-cdef enum:                             # connection_outcome
+cdef enum:                             # outcomes
     CONNECTION_READY                   # a request is complete
     CONNECTION_CONTENT_WANTED          # its head is, and the peer waits for 100 before the content
     CONNECTION_MORE                    # the input is used up

@@ -1,6 +1,7 @@
 # core/context.pxi — the request as a handler sees it
 #   Owns:  class Request: what was asked, made into Python objects only when looked at
-#   Uses:  scan, parser, request, body, form, headers, answer, output, format, tables
+#   Uses:  limits, scan, tables, transport, output, format, parser, multipart, form, response,
+#          visitor, headers, answer, dispatch
 #   Never: what the handler is called with or what becomes of its result
 #   Holds: a Request whose life is over holds no pointer: it raises, it never shows other bytes
 

@@ -1,6 +1,6 @@
 # core/deadline.pxi — whose time is up?
 #   Owns:  a wheel of buckets of 128 ms; each slot is in one of them at most
-#   Uses:  limits, clock, tables
+#   Uses:  clock, tables
 #   Never: what happens to whom the time has run out
 #   Holds: a slot's bucket comes no later than its deadline
 

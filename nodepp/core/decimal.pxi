@@ -1,6 +1,6 @@
 # core/decimal.pxi — which digits has this double?
 #   Owns:  doubles of everyday size → decimal digits, rounded exactly
-#   Uses:  limits, scan
+#   Uses:  scan
 #   Never: Python objects, signs
 #   Holds: the digits are those of Python's "%.*f", which rounds the exact binary value half to even
 

@@ -1,7 +1,7 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
 #   Owns:  static or route or fallback; calling the handler; turning its result into an answer
-#   Uses:  limits, parser, request, connection, output, response, route, statics, headers, answer,
-#          context, stream, accesslog, visitor
+#   Uses:  limits, tables, output, parser, response, statics, accesslog, connection, route, freeze,
+#          answer, context, stream
 #   Never: reading or sending
 #   Holds: each complete request is answered exactly once, whatever the handler does
 
@@ -272,8 +272,6 @@ cdef int dispatch_fail(Request req, head_t* head, int status, problem,
     engine's own line of text. What the handler has rendered or queued since the mark is dropped."""
     global dispatch_request_now
     output_rewind(mark)
-    if problem is not None:
-        stats.handler_errors += 1
     req._status = status
     req.type = RESPONSE_HTML
     req.html = True
@@ -286,7 +284,10 @@ cdef int dispatch_fail(Request req, head_t* head, int status, problem,
         finally:
             dispatch_request_now = NULL
         dispatch_answer(req, head, result)
+        if problem is not None and head.status >= 500:
+            stats.handler_errors += 1
     except Exception as failure:
+        stats.handler_errors += 1
         output_rewind(mark)
         req.iterator = None
         req.connection.closing = True
@@ -421,10 +422,11 @@ cdef int dispatch_bytes(Request req, head_t* head, const char* body, size_t size
 cdef int dispatch_rendered(Request req, head_t* head) except -1:
     """Queues what out() has written; nothing written and an error status: the page for it."""
     cdef size_t size
+    cdef mark_t mark
     if output.body_start == 0:
         if req._status >= 400 and not req.paged:
-            req.paged = True
-            return dispatch_answer(req, head, dispatch_page(req))
+            output_mark(&mark)
+            return dispatch_fail(req, head, req._status, None, &mark)
         return dispatch_bytes(req, head, NULL, 0, None, RESPONSE_HTML)
     size = output.used - output.body_start
     extra = dispatch_finish_head(req, head, RESPONSE_HTML, size > 0)
@@ -435,8 +437,3 @@ cdef int dispatch_rendered(Request req, head_t* head) except -1:
         with_body = False
     req.sent = size if with_body else 0
     return response_queue_rendered(head, with_body)
-
-
-cdef object dispatch_page(Request req):
-    """The host's page for the status that the handler has set."""
-    return dispatch_host.error(req, req._status, None)

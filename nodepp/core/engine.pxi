@@ -1,6 +1,7 @@
 # core/engine.pxi — the engine as Python holds it
 #   Owns:  class Engine: settings into limits, opening and closing all rooms in order, figures
-#   Uses:  every room
+#   Uses:  limits, scan, clock, memory, tables, deadline, poller, transport, output, body, listener,
+#          accesslog, connection, route, headers, dispatch, timer, loop, house
 #   Never: a request
 #   Holds: one engine is open per process at most, and a turn is never nested
 

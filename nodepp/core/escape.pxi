@@ -1,7 +1,7 @@
 # core/escape.pxi — how does a str become HTML?
 #   Owns:  the five entities; str → UTF-8, escaped or not, into memory that has the room;
 #          Raw, raw(), html_escape()
-#   Uses:  limits, python.pxd
+#   Uses:  nothing
 #   Never: where the bytes go, which text is trusted
 #   Holds: a character becomes at most ESCAPE_GROWTH bytes
 

@@ -1,6 +1,6 @@
 # core/field.pxi — which field lines rule the message itself?
 #   Owns:  Host, Content-Length, Transfer-Encoding, Connection, Expect: what they say, once
-#   Uses:  limits, scan, target, parser
+#   Uses:  scan, parser, target
 #   Never: fields that only the application reads
 #   Holds: a repeated or doubtful framing field is refused where it stands, never chosen from
 
@@ -65,7 +65,8 @@ cdef int field_content_length(parser_t* p, const uint8_t* at, const uint8_t* end
     return PARSER_GO
 
 
-cdef void field_transfer_encoding(parser_t* p, const uint8_t* at, const uint8_t* end) noexcept nogil:
+cdef void field_transfer_encoding(parser_t* p, const uint8_t* at,
+                                  const uint8_t* end) noexcept nogil:
     """Takes each coding of the list; what it comes to is judged when the head is complete."""
     cdef const uint8_t* begin
     while p.coding != CODING_BAD:

@@ -26,13 +26,14 @@ cdef void form_init():
 form_init()
 
 
-class RequestError(Exception):
+class RequestError(ValueError):
     """The request cannot be taken as it is; `status` is the answer: 400 malformed, 413 beyond
     the limits, 415 of a kind that nobody here reads."""
 
     def __init__(self, status: int, message: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.detail = message
 
 
 @cython.auto_pickle(False)

@@ -1,6 +1,6 @@
 # core/freeze.pxi — a Router's descriptions become its tables, once
 #   Owns:  laying out exact paths, tree, handlers, files and Allow lines in C memory
-#   Uses:  limits, scan, statics, route
+#   Uses:  statics, route
 #   Never: a request
 #   Holds: literals come before parameters, strict parameters before lenient ones
 

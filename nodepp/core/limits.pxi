@@ -4,14 +4,14 @@
 #   Never: a bound that is not written here
 #   Holds: what a configuration may change is in `limits`, the rest is a constant
 
-# Settings: the defaults stand here, settings_apply (loop) overwrites them before the tables are made.
+# Settings: limits_default sets them, engine_apply overwrites them before the tables are made.
 cdef struct limits_t:
     uint32_t connection_count_max   # slots; one more: 503 with Retry-After
-    uint32_t head_size_max          # bytes of request line and fields; IIS 16 KiB, node 16; over: 431
+    uint32_t head_size_max          # bytes of a head; IIS 16 KiB, node 16 KiB; over: 431
     uint32_t target_size_max        # bytes; RFC 9112 §3 wants 8,000 at least; over: 414
     uint32_t field_count_max        # field lines; gunicorn 100, nginx by size only; over: 431
     uint64_t payload_size_max       # bytes of a request body; Node++ 16 MiB; over: 413
-    uint64_t buffer_memory_max      # bytes of input and output kept for slow peers; spent: no reading, 503
+    uint64_t buffer_memory_max      # bytes kept for slow peers; spent: no reading, then 503
     uint64_t spool_size             # bytes; a longer body goes to a temporary file
     uint32_t form_part_count_max    # parts or pairs of a form; over: 413
     uint64_t form_field_size_max    # bytes of a form field that is not a file; over: 413
@@ -30,18 +30,19 @@ cdef enum:
     LEADING_CRLF_MAX = 2            # empty lines before a request line, RFC 9112 §2.2; over: 400
     CHUNK_LINE_SIZE_MAX = 1024      # bytes of a chunk's size and extensions; over: 400
     CHUNK_DIGIT_MAX = 16            # hexadecimal digits: 64 bits; over: 400
-    HEADROOM_SIZE = 1024            # bytes reserved before a rendered body; a longer head goes apart
+    HEADROOM_SIZE = 1024            # bytes before a rendered body; a longer head goes apart
     COPY_SIZE_MAX = 16 * 1024       # bytes; a longer body is sent from the object it lies in
     ENTRY_COUNT_MAX = 64            # pieces of one write; IOV_MAX is 1,024; over: written at once
     QUEUE_SIZE_MAX = 256 * 1024     # bytes of answers queued; over: no further pipelined request
     STREAM_SIZE_TURN = 64 * 1024    # bytes an iterator may yield before others get their turn
     STREAM_STEP_MAX = 256           # pieces an iterator may yield before others get their turn
+    STREAM_NS_TURN = 2000000        # and nanoseconds it may take for them
     ACCEPT_COUNT_TURN = 64          # connections accepted per listener and turn
     EVENT_COUNT_MAX = 512           # readiness reports taken per turn; the rest comes the next turn
     LINGER_SIZE_MAX = 16 * 1024 * 1024  # bytes drained after an early answer; over: closed
     LINGER_IDLE_MS = 2000           # without a byte while draining; over: closed
     LINGER_MS = 10000               # of draining altogether; over: closed
-    RESERVE_COUNT = 64              # slots beyond the table that hold refused peers while they read 503
+    RESERVE_COUNT = 64              # slots beyond the table, for peers while they read 503
     RETRY_AFTER_S = 5               # what a refused peer is told
     ACCEPT_PAUSE_MS = 1000          # a listener without descriptors rests at most this long
     BUSY_MS_MAX = 5                 # the GIL is given away at least this often

@@ -1,7 +1,7 @@
 # core/loop.pxi — one turn: wait, accept, advance each ready connection, expire
 #   Owns:  the order of things; what each outcome leads to; the run queue; stopping
-#   Uses:  limits, clock, memory, tables, deadline, poller, transport, output, response, request,
-#          connection, listener, dispatch, stream, accesslog, timer, house
+#   Uses:  limits, clock, tables, deadline, poller, transport, output, response, listener, request,
+#          accesslog, connection, dispatch, stream, timer, house
 #   Never: how a thing is done
 #   Holds: a turn never waits for one connection, and none gets more than its share of it
 

@@ -1,6 +1,6 @@
 # core/output.pxi — what leaves, in which pieces?
 #   Owns:  the output buffer with its headroom, the pieces of one write, what a peer has not taken
-#   Uses:  limits, memory, transport
+#   Uses:  limits, memory, tables, transport
 #   Never: what the bytes mean
 #   Holds: pieces lie in the order of the answers; a piece's owner lives until the piece has left
 
@@ -11,7 +11,7 @@ cdef enum:
     OUTPUT_ROOM = 256 * 1024           # bytes; untouched pages cost nothing
     OUTPUT_ROOM_KEPT = 1024 * 1024     # bytes; a buffer that grew past this is given back
 
-cdef enum:                             # output_outcome
+cdef enum:                             # outcomes
     OUTPUT_SENT                        # all has left
     OUTPUT_REST                        # the peer takes no more for now
     OUTPUT_CLOSED                      # the peer has gone

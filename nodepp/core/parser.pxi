@@ -1,5 +1,5 @@
 # core/parser.pxi — what does the client ask?
-#   Owns:  request line and field lines, RFC 9112 §2 to §5, in one pass that resumes where it stopped
+#   Owns:  request line and field lines, RFC 9112 §2 to §5: one pass, resumed where it stopped
 #   Uses:  limits, scan, target, field
 #   Never: a file descriptor, a clock, a Python object, a byte at or past `size`
 #   Holds: what was accepted does not depend on the pieces in which it came
@@ -8,7 +8,7 @@
 # request-line = method SP request-target SP HTTP-version CRLF
 # field-line   = token ":" OWS field-value OWS
 
-cdef enum:                             # parser_outcome
+cdef enum:                             # outcomes
     PARSER_GO              # this state is done, the next one may have bytes
     PARSER_INCOMPLETE      # all bytes are used up
     PARSER_COMPLETE        # the head ends before `position`

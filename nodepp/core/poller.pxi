@@ -5,12 +5,13 @@
 #   Holds: a descriptor is reported with the key of its latest poller_add or poller_change
 
 # The seam: open, close, add, change, remove, wait. All are level-triggered: what is not taken
-# this turn is reported again the next one. After wait, poller_event[0 … count-1] tell what is ready.
+# this turn is reported again the next one. After wait, the first ones of
+# poller_event tell what is ready.
 
 cdef enum:
     POLLER_READ = 1, POLLER_WRITE = 2, POLLER_GONE = 4     # GONE: error, or both sides are shut
 
-cdef enum:                             # poller_kind
+cdef enum:                             # kinds
     POLLER_NONE, POLLER_EPOLL, POLLER_POLL, POLLER_SELECT, POLLER_SELECTORS
 
 cdef struct event_t:

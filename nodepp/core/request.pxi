@@ -1,6 +1,6 @@
 # core/request.pxi — one request's bytes, from its first one until its answer has been made
 #   Owns:  request_t: where head and content lie, and the copy of them that a suspended one needs
-#   Uses:  limits, memory, parser, body
+#   Uses:  limits, memory, tables, parser, multipart, body
 #   Never: sockets, Python objects
 #   Holds: `data` points into shared scratch only while the request is being looked at, this turn
 
@@ -138,7 +138,8 @@ cdef const field_t* request_find_field(const request_t* r, const uint8_t* lower,
     return NULL
 
 
-cdef inline bint request_name_is(const uint8_t* name, const uint8_t* lower, size_t size) noexcept nogil:
+cdef inline bint request_name_is(const uint8_t* name, const uint8_t* lower,
+                                 size_t size) noexcept nogil:
     """Names may hold more than letters and "-": compared with case folded exactly."""
     cdef size_t i
     cdef uint8_t byte

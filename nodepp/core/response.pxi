@@ -47,7 +47,7 @@ cdef dict response_reason = {
     507: "Insufficient Storage", 508: "Loop Detected", 511: "Network Authentication Required",
 }
 
-cdef enum:                             # response_type
+cdef enum:                             # ready-made types
     RESPONSE_HTML, RESPONSE_TEXT, RESPONSE_JSON, RESPONSE_BINARY, RESPONSE_TYPE_COUNT
 
 cdef struct type_line_t:

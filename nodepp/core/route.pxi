@@ -1,6 +1,6 @@
 # core/route.pxi — which handler answers for this path and method?
 #   Owns:  exact paths by hash, paths with parameters as a tree; the frozen Router
-#   Uses:  limits, scan, parser, statics
+#   Uses:  limits, scan, statics, freeze, dispatch
 #   Never: the call itself
 #   Holds: after freeze() nothing changes, so that pointers into the tables may be kept
 
@@ -8,8 +8,9 @@ cdef enum:
     ROUTE_METHOD_COUNT = 7             # the METHOD_ bits a handler can be registered for
     ROUTE_PARAM_MAX = 16               # parameters of one path
     ROUTE_SEGMENT_MAX = 64             # segments of a path that has parameters; deeper: 404
+    ROUTE_DIGIT_MAX = 1000             # digits of an int; int() of many is quadratic; more: 404
 
-cdef enum:                             # route_converter
+cdef enum:                             # converters
     ROUTE_STR, ROUTE_INT, ROUTE_FLOAT, ROUTE_UUID, ROUTE_PATH
 
 cpdef enum:                            # how a handler is called
@@ -246,7 +247,8 @@ cdef bint route_capture(const node_t* node, const uint8_t* text, const uint8_t* 
         return False
     text += node.size
     end -= node.suffix_size
-    if node.converter == ROUTE_INT and (scan_run(text, end, SCAN_DIGIT) != end or end - text > 1000):
+    if node.converter == ROUTE_INT \
+            and (scan_run(text, end, SCAN_DIGIT) != end or end - text > ROUTE_DIGIT_MAX):
         return False
     if node.converter == ROUTE_FLOAT and not route_is_float(text, end):
         return False

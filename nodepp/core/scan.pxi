@@ -1,6 +1,6 @@
 # core/scan.pxi — what is this byte, and where does the run of such bytes end?
 #   Owns:  the character classes of RFC 9110, 9112 and 3986; runs, percent-decoding, integers
-#   Uses:  limits
+#   Uses:  nothing
 #   Never: what the bytes mean, where they came from
 #   Holds: no function reads at or past `end`
 
@@ -73,7 +73,8 @@ cdef inline const uint8_t* scan_value(const uint8_t* at, const uint8_t* end) noe
     return scan_run(at, end, SCAN_VALUE)
 
 
-cdef inline bint scan_equal_lower(const uint8_t* text, const char* lower, size_t size) noexcept nogil:
+cdef inline bint scan_equal_lower(const uint8_t* text, const char* lower,
+                                  size_t size) noexcept nogil:
     """True when `text` is `lower` in any case; `lower` holds lower-case letters, digits and "-"."""
     cdef size_t i
     for i in range(size):

@@ -1,10 +1,10 @@
 # core/stream.pxi — answers whose length nobody knows yet
 #   Owns:  pulling an iterator, the chunked coding of its pieces, its close()
-#   Uses:  limits, scan, request, connection, output, response, context, dispatch
+#   Uses:  limits, scan, clock, tables, output, response, request, connection, context, dispatch
 #   Never: more than one share per turn: others are waiting
 #   Holds: an iterator that was begun is closed exactly once, whoever ends it
 
-cdef enum:                             # stream_outcome
+cdef enum:                             # outcomes
     STREAM_GOES_ON                     # its share of this turn is queued
     STREAM_ENDED                       # all is queued
     STREAM_BROKEN                      # it raised: the connection must be cut, not ended
@@ -42,19 +42,13 @@ cdef int stream_answer(Request req, head_t* head, object iterator) except -1:
 
 
 cdef object stream_next(iterator):
-    """The next piece that is not empty, as bytes; None at the end."""
-    cdef int tries
-    for tries in range(STREAM_STEP_MAX):
-        piece = next(iterator, stream_nothing)
-        if piece is stream_nothing:
-            return None
-        if isinstance(piece, str):
-            piece = piece.encode()
-        elif not isinstance(piece, bytes):
-            piece = bytes(memoryview(piece))
-        if len(piece):
-            return piece
-    return b""                         # it has nothing now; asked again the next turn
+    """The next piece as bytes, b"" for "nothing yet, others first"; None at the end."""
+    piece = next(iterator, stream_nothing)
+    if piece is stream_nothing:
+        return None
+    if isinstance(piece, str):
+        return piece.encode()
+    return piece if isinstance(piece, bytes) else bytes(memoryview(piece))
 
 
 cdef int stream_queue(Request req, bytes piece) except -1:
@@ -111,6 +105,7 @@ cdef int stream_begin(connection_t* c, request_t* r, Request req) except -1:
 cdef int stream_step(connection_t* c) noexcept:
     """Queues the next share of the stream: a stream_outcome."""
     cdef Request req = <Request>c.stream
+    cdef int64_t end_ns = clock_read_ns() + STREAM_NS_TURN
     cdef int step
     try:
         for step in range(STREAM_STEP_MAX):
@@ -121,7 +116,7 @@ cdef int stream_step(connection_t* c) noexcept:
                 stream_queue_end(req)
                 return STREAM_ENDED
             stream_queue(req, piece)
-            if not piece:
+            if not piece or clock_read_ns() > end_ns:
                 break
         return STREAM_GOES_ON
     except Exception as problem:

@@ -1,10 +1,10 @@
 # core/tables.pxi — who is connected?
 #   Owns:  connection_t, its array (reserved once, touched as needed), first-free and highest-used
-#   Uses:  limits, clock, memory
+#   Uses:  limits
 #   Never: what a connection does
 #   Holds: a slot's generation moves on when it is given back, so that a late reply finds nobody
 
-cdef enum:                             # connection_state
+cdef enum:                             # states of a connection: what it awaits
     CONNECTION_FREE
     CONNECTION_IDLE                # between requests; owns no buffer
     CONNECTION_READING_HEAD        # `request` keeps what has come of it

@@ -1,6 +1,6 @@
 # core/target.pxi — which resource is meant, and on which host?
 #   Owns:  the four forms of a request target (RFC 9112 §3.2), authorities, percent-encodings
-#   Uses:  limits, scan, parser
+#   Uses:  scan, parser
 #   Never: which application answers there
 #   Holds: what is accepted has one reading: no userinfo, no fragment, no broken escape in a path
 
@@ -28,7 +28,7 @@ cdef bint target_split(parser_t* p, const uint8_t* data) noexcept nogil:
 
 
 cdef const uint8_t* target_skip_authority(parser_t* p, const uint8_t* data) noexcept nogil:
-    """absolute-form = scheme "://" authority path; gives where the path begins, NULL if it is bad."""
+    """absolute-form = scheme "://" authority path; gives where the path begins, or NULL."""
     cdef const uint8_t* target = data + p.target_start
     cdef const uint8_t* end = target + p.target_size
     cdef const uint8_t* authority
@@ -87,7 +87,7 @@ cdef bint target_authority(const uint8_t* text, size_t size) noexcept nogil:
 
 
 cdef const uint8_t* target_skip_literal(const uint8_t* at, const uint8_t* end) noexcept nogil:
-    """IP-literal = "[" ( IPv6address / IPvFuture ) "]": gives what follows it, NULL if it is bad."""
+    """IP-literal = "[" ( IPv6address / IPvFuture ) "]": gives what follows it, or NULL."""
     cdef char text[64]
     cdef uint8_t address[16]
     cdef size_t size

@@ -4,7 +4,7 @@
 #   Never: HTTP; which slot a socket belongs to
 #   Holds: no call here blocks or raises a signal
 
-cdef enum:                             # transport_outcome           # below 0, so that sizes are 0 and above
+cdef enum:                             # outcomes, below 0: sizes are 0 and above
     TRANSPORT_CLOSED = -1              # the peer has gone, in whatever way
     TRANSPORT_AGAIN = -2               # nothing now; ask the poller
     TRANSPORT_EXHAUSTED = -3           # accept: no descriptors or memory left on this machine

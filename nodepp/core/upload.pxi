@@ -1,6 +1,6 @@
 # core/upload.pxi — what did the visitor upload?
 #   Owns:  UploadFile: a window into the body of a request, in memory or in its spool file
-#   Uses:  limits
+#   Uses:  nothing
 #   Never: how the window was found, what it holds
 #   Holds: a file stays readable after its request is over, until close(); the files of one
 #          request share one descriptor
