@@ -42,9 +42,11 @@ class Headers:
         return [value for key, value in self.pairs if key.lower() == name.lower()]
 
     def items(self) -> list[tuple[str, str]]:
+        """(name, value) of every field, as they came."""
         return list(self.pairs)
 
     def keys(self) -> list[str]:
+        """The names as they came, repeated ones repeated."""
         return [key for key, _ in self.pairs]
 
     def __getitem__(self, name: str) -> str:

@@ -122,6 +122,7 @@ class App:
 
     @property
     def route_count(self) -> int:
+        """How many routes are registered."""
         return len(self._routes)
 
     def set_fallback(self, handler: Handler, flags: int = 0) -> None:

@@ -114,6 +114,7 @@ class Macro:
 
 
 def plain(value: Any) -> Any:
+    """What a macro reads; anything else as it is."""
     return value._read() if isinstance(value, Macro) else value
 
 
@@ -157,14 +158,17 @@ _SQL = {ord(sign): "\\" + sign for sign in ("'", '"', "\\")}
 
 
 def escape_html(value: str) -> str:
+    """Entities for & < > " ' and backslash; carriage returns go."""
     return value.translate(_HTML_WITH_LINES if state.escapes_new_lines else _HTML)
 
 
 def escape_sql(value: str) -> str:
+    """A backslash before quotes and backslashes."""
     return value.translate(_SQL)
 
 
 def escape_nothing(value: str) -> str:
+    """The value as it was sent."""
     return value
 
 

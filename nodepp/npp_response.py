@@ -112,14 +112,17 @@ def RES_CONTENT_TYPE(content_type: str) -> None:
 
 
 def RES_CONTENT_TYPE_TEXT() -> None:
+    """The answer is plain text in UTF-8."""
     current().content_type = "text/plain; charset=utf-8"
 
 
 def RES_CONTENT_TYPE_HTML() -> None:
+    """The answer is HTML in UTF-8, as it is without this."""
     current().content_type = "text/html; charset=utf-8"
 
 
 def RES_CONTENT_TYPE_JSON() -> None:
+    """The answer is JSON."""
     current().content_type = "application/json"
 
 

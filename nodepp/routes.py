@@ -62,6 +62,7 @@ class Route:
 
     @property
     def method_bits(self) -> int:
+        """The methods as bits of nodepp._core.METHOD_*."""
         bits = 0
         for name in self.methods:
             bits |= METHODS[name]
@@ -272,6 +273,7 @@ def call_order(handler: Callable[..., Any], names: tuple[str, ...], path: str) -
 def check_signature(
     signature: Signature, handler: Callable[..., Any], names: tuple[str, ...], path: str
 ) -> None:
+    """Raises RouteError when the handler cannot be called with the request and names."""
     name = handler_name(handler)
     if signature.request_name is None and not signature.takes_any_positional:
         raise RouteError(

@@ -241,27 +241,32 @@ class Client:
         self._start()
         core = import_core()
         engine: Engine = core.Engine(self._settings, self._router, self._host)
-        engine.open([])
-        self.app.engine = engine
         ours, theirs = socket.socketpair()
-        try:
+        with ours, theirs:
             ours.setblocking(False)
             theirs.setblocking(False)
-            engine.adopt(theirs.detach(), self.client)
-            answer = _converse(engine, ours, data, method, self.timeout)
-            if isinstance(self._host, _TestHost):
-                self._host.raise_pending()
-            return answer
-        finally:
-            ours.close()
-            engine.stop(0)
-            # The engine notices that its peer is gone: iterators are closed, spooled files removed.
-            for _ in range(8):
-                if not engine.running:
-                    break
-                engine.turn(0)
-            self.app.engine = None
-            engine.close()
+            engine.open([])
+            try:
+                self.app.engine = engine
+                engine.adopt(theirs.detach(), self.client)
+                answer = _converse(engine, ours, data, method, self.timeout)
+            finally:
+                ours.close()
+                _end(engine)
+                self.app.engine = None
+        if isinstance(self._host, _TestHost):
+            self._host.raise_pending()
+        return answer
+
+
+def _end(engine: Engine) -> None:
+    """Lets the engine notice that its peer is gone: iterators are closed, spooled files removed."""
+    engine.stop(0)
+    for _ in range(8):
+        if not engine.connection_count:
+            break
+        engine.turn(0)
+    engine.close()
 
 
 class _TestHost:
@@ -276,11 +281,13 @@ class _TestHost:
         self.stream_error = app.host.stream_error
 
     def error(self, req: Any, status: int, exc: BaseException | None) -> Any:
+        """The page of the host, after the exception was noted."""
         if exc is not None and not self._host.expects(exc):
             self._pending = exc
         return self._host.error(req, status, exc)
 
     def raise_pending(self) -> None:
+        """Raises what a handler has raised, once."""
         pending, self._pending = self._pending, None
         if pending is not None:
             raise pending
@@ -445,12 +452,15 @@ class CookieJar:
         return found
 
     def set(self, name: str, value: str, path: str = "/") -> None:
+        """Adds a cookie by hand."""
         self._cookies[name, path] = (value, False)
 
     def clear(self) -> None:
+        """Forgets all cookies."""
         self._cookies.clear()
 
     def get(self, name: str, default: str | None = None) -> str | None:
+        """The value of a cookie of that name, whatever its path."""
         for (known, _), (value, _) in self._cookies.items():
             if known == name:
                 return value

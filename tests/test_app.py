@@ -695,6 +695,72 @@ def test_headers_of_an_http_error_are_sent(app):
     assert (answer.status, answer.headers["retry-after"]) == (503, "120")
 
 
+def test_headers_of_an_http_error_that_cannot_be_sent_are_a_500(app):
+    lines = []
+    app.host.log = lambda level, message: lines.append(message)
+
+    @app.get("/")
+    def busy(req):
+        raise HTTPError(503, headers={"Retry-After": "1\r\nSet-Cookie: evil=1"})
+
+    answer = Client(app).get("/")
+    assert answer.status == 500
+    assert "set-cookie" not in answer.headers
+    assert len(lines) == 1
+
+
+def test_a_page_of_the_applications_for_405_keeps_allow(app):
+    app.get("/")(lambda req: "")
+    app.error(405)(lambda req: "not so")
+    answer = Client(app).post("/")
+    assert (answer.status, answer.text) == (405, "not so")
+    assert "GET" in answer.headers["allow"]
+
+
+def test_an_error_page_may_be_rendered_with_out_or_streamed(app):
+    app.error(404)(lambda req: req.out("<p>%s", req.path))
+    app.error(410)(lambda req: iter([b"go", b"ne"]))
+
+    @app.get("/gone")
+    def gone(req):
+        req.out("half a page")
+        raise HTTPError(410)
+
+    client = Client(app)
+    assert client.get("/<b>").text == "<p>/&lt;b&gt;"
+    assert (client.get("/gone").status, client.get("/gone").body) == (410, b"gone")
+
+
+def test_an_error_answered_to_head_has_no_body(app):
+    answer = Client(app).head("/none")
+    assert (answer.status, answer.body) == (404, b"")
+    assert int(answer.headers["content-length"]) > 0
+
+
+def test_an_interrupt_in_a_handler_ends_the_loop(app):
+    @app.get("/")
+    def stop(req):
+        raise KeyboardInterrupt
+
+    app.get("/other")(lambda req: "still here")
+    client = Client(app)
+    with pytest.raises(KeyboardInterrupt):
+        client.get("/")
+    assert client.get("/other").text == "still here"
+
+
+def test_an_engine_cannot_be_turned_from_a_handler(app):
+    inner = Client(App())
+
+    @app.get("/")
+    def nested(req):
+        with pytest.raises(RuntimeError):
+            inner.get("/")
+        return "refused"
+
+    assert Client(app).get("/").text == "refused"
+
+
 def test_text_written_before_an_error_is_not_sent(app):
     @app.get("/")
     def half(req):

@@ -287,6 +287,7 @@ def test_statics_are_served_with_their_fields(res):
     (res / "a.css").write_text(CSS)
     (res / "index.html").write_text("<h1>root</h1>")
     (res / "ein wört.txt").write_text("x")
+    (res / "100%.txt").write_text("all")
     client = Client(App(), res=str(res))
     answer = client.get("/a.css")
     assert (answer.status, answer.text) == (200, CSS)
@@ -298,6 +299,7 @@ def test_statics_are_served_with_their_fields(res):
     assert client.get("/index.html").text == "<h1>root</h1>"
     assert client.get("/ein wört.txt").text == "x"
     assert client.get("/ein%20w%C3%B6rt.txt").text == "x"
+    assert client.get("/100%25.txt").text == "all"
     assert client.head("/a.css").headers["content-length"] == str(len(CSS))
     assert client.get("/A.CSS").status == 404
 
