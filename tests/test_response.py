@@ -485,6 +485,16 @@ def test_what_was_set_on_the_request_goes_with_a_response():
     assert answer.cookies == {"c": "2"}
 
 
+def test_repeated_fields_of_a_response_are_all_sent():
+    def page(req):
+        req.set_header("Vary", "Origin")
+        return Response("x", headers=[("Vary", "Accept"), ("Vary", "Cookie"), ("X-A", "1")])
+
+    answer = answer_to(page)
+    assert answer.headers.getlist("vary")[-2:] == ["Accept", "Cookie"]
+    assert answer.headers.getlist("x-a") == ["1"]
+
+
 def test_a_response_shows_its_attributes():
     answer = Response("x", 404, "text/plain", [("A", "1")])
     assert (answer.body, answer.status, answer.content_type) == ("x", 404, "text/plain")
@@ -594,6 +604,11 @@ def test_a_redirection_is_303_unless_told_otherwise():
 def test_a_location_beyond_ascii_is_percent_encoded():
     answer = answer_to(lambda req: req.redirect("/café?q=a%20b"))
     assert answer.headers["location"] == "/caf%C3%A9?q=a%20b"
+
+
+def test_a_location_with_spaces_is_percent_encoded():
+    answer = answer_to(lambda req: req.redirect('/a b?c="d"'))
+    assert answer.headers["location"] == "/a%20b?c=%22d%22"
 
 
 @pytest.mark.parametrize("url", ["/a\r\nX: y", "/a\nb", "/a\x00"])
