@@ -1,0 +1,211 @@
+"""Rounds: every server once in each, the limit among them, so that what drifts drifts for all of
+them.
+
+A figure of one server alone says little: the machine is faster in one minute than in the next. A
+ratio of two servers measured seconds apart says much, and ten such ratios say how far to believe
+their median.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import client
+import peers
+from client import Sample, Timing
+from exchange import Wrong
+from places import SCRATCH
+from servers import NotStarted, Server, serving
+from workloads import CONNECTIONS, WORKLOADS, Workload, model_answer
+
+NOISE = "limit-again"  # the limit a second time: its ratio to itself is the noise of the method
+
+
+@dataclass
+class Row:
+    """All samples of one server under one workload, by round."""
+
+    name: str
+    title: str
+    samples: dict[int, Sample] = field(default_factory=dict)
+    error: str = ""  # why there are none, or no more
+
+
+@dataclass
+class Table:
+    """One workload, measured."""
+
+    workload: Workload
+    rows: dict[str, Row]
+    answer_size: int  # bytes that the limit sends
+    modelled: bool  # the limit's answer is a model, for nodepp could not be asked
+
+    def ratios(self, name: str, base: str = "limit") -> list[float]:
+        """CPU per request over the base's, paired by round."""
+        samples, bases = self.rows[name].samples, self.rows[base].samples
+        return [samples[n].cpu_us / bases[n].cpu_us for n in sorted(samples) if n in bases]
+
+    def noise(self) -> float:
+        """How far the limit's ratio to itself lies from 1, in the middle of the rounds."""
+        ratios = self.ratios(NOISE) if NOISE in self.rows else []
+        return statistics.median(abs(ratio - 1) for ratio in ratios) if ratios else 0.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    median: float
+    low: float
+    high: float
+
+
+def summary(values: Iterable[float]) -> Optional[Summary]:
+    found = sorted(values)
+    return Summary(statistics.median(found), found[0], found[-1]) if found else None
+
+
+@dataclass(frozen=True)
+class Plan:
+    rounds: int
+    timing: Timing
+    other_rounds: int  # of the rounds, how many the other peers take part in
+    wrk: bool = False
+
+
+def order(present: Sequence[peers.Peer], round_index: int, plan: Plan) -> list[str]:
+    """Who is measured in this round, in which order.
+
+    The limit, nodepp and the limit again stay neighbours, for theirs is the ratio that matters
+    most; their order turns with the rounds, so that being first or last favours nobody. So does
+    that of the others, who may sit rounds out.
+    """
+    first = ["limit", *(peer.name for peer in present if peer.name == "nodepp"), NOISE]
+    others = [peer.name for peer in present if peer.name not in ("limit", "nodepp")]
+    turn = round_index % len(first)
+    takes_part = round_index * plan.other_rounds % plan.rounds < plan.other_rounds
+    names = first[turn:] + first[:turn]
+    if others and takes_part:
+        turn = round_index % len(others)
+        names += others[turn:] + others[:turn]
+    return names
+
+
+def record_answer(workload: Workload, present: Sequence[peers.Peer]) -> tuple[Path, bool]:
+    """Asks nodepp for the answer that the limit is to send. A model of it where nodepp cannot be
+    asked.
+    """
+    path, model = SCRATCH / f"{workload.name}.answer", model_answer(workload)
+    path.write_bytes(model)
+    if not any(peer.name == "nodepp" for peer in present):
+        return path, True
+    try:
+        with serving(peers.NODEPP, workload, path) as server:
+            path.write_bytes(client.verify(server, workload))
+    except (NotStarted, Wrong):
+        return path, True  # the rounds will say what is wrong with it
+    return path, False
+
+
+def measure(workload: Workload, present: Sequence[peers.Peer], plan: Plan, tell: Any) -> Table:
+    """All rounds of one workload. `tell(text)` is called with what is going on."""
+    answer, modelled = record_answer(workload, present)
+    able = [peer for peer in present if workload.name not in peer.without]
+    rows = {peer.name: Row(peer.name, peer.title) for peer in present}
+    rows[NOISE] = Row(NOISE, "the limit against itself: noise")
+    for peer in present:
+        rows[peer.name].error = peer.without.get(workload.name, "")
+    for round_index in range(plan.rounds):
+        for name in order(able, round_index, plan):
+            if rows[name].error:
+                continue
+            tell(f"{workload.name}: round {round_index + 1} of {plan.rounds}, {name}")
+            peer = peers.LIMIT if name == NOISE else peers.PEERS[name]
+            try:
+                rows[name].samples[round_index] = measure_once(peer, workload, answer, plan)
+            except (NotStarted, Wrong) as error:
+                rows[name].error = str(error)
+    return Table(workload, rows, answer.stat().st_size, modelled)
+
+
+def measure_once(peer: peers.Peer, workload: Workload, answer: Path, plan: Plan) -> Sample:
+    """A fresh server, verified, warmed up, measured. Fresh each time: how memory happens to be laid
+    out is part of the spread, not of the result.
+    """
+    with serving(peer, workload, answer) as server:
+        client.verify(server, workload)
+        if workload.idle:
+            return measure_idle(server, workload, plan.timing)
+        if (
+            plan.wrk
+            and workload.depth == 1
+            and not workload.churn
+            and not workload.request_body_size
+        ):
+            return client.wrk(server, workload, plan.timing, CONNECTIONS)
+        return client.load(server, workload, plan.timing, CONNECTIONS)
+
+
+def measure_idle(server: Server, workload: Workload, timing: Timing) -> Sample:
+    """Hello without and with the idle connections, in the same server; and what each of them takes
+    of its memory.
+    """
+    without = client.load(server, WORKLOADS["hello"], timing, CONNECTIONS)
+    before = server.resident_bytes()
+    after = before
+
+    def at_rest() -> None:
+        nonlocal after
+        after = server.resident_bytes()
+
+    sample = client.load(server, workload, timing, CONNECTIONS, workload.idle, at_rest)
+    sample.extra = {
+        "cpu_us_without": without.cpu_us,
+        "ratio_to_without": sample.cpu_us / without.cpu_us,
+        "bytes_per_idle_connection": (after - before) / workload.idle,
+    }
+    return sample
+
+
+def row_as_dict(table: Table, row: Row) -> dict[str, Any]:
+    """A row for the JSON file: every sample, and their summaries."""
+    samples = [row.samples[n] for n in sorted(row.samples)]
+    base = "limit" in table.rows and bool(table.rows["limit"].samples)
+    extras = sorted({key for sample in samples for key in sample.extra})
+    return {
+        "peer": row.name,
+        "title": row.title,
+        "error": row.error,
+        "cpu_us": as_dict(summary(sample.cpu_us for sample in samples)),
+        "requests_per_second": as_dict(summary(sample.requests_per_second for sample in samples)),
+        "ratio_to_limit": as_dict(summary(table.ratios(row.name))) if base else None,
+        "client_bound": majority(sample.client_bound for sample in samples),
+        "disturbed": majority(sample.disturbed for sample in samples),
+        "answer_size": samples[0].answer_size if samples else None,
+        "extra": {key: as_dict(summary(sample.extra[key] for sample in samples)) for key in extras},
+        "samples": [{"round": n, **asdict(row.samples[n])} for n in sorted(row.samples)],
+    }
+
+
+def as_dict(found: Optional[Summary]) -> Optional[dict[str, float]]:
+    return asdict(found) if found else None
+
+
+def majority(marks: Iterable[bool]) -> bool:
+    found = list(marks)
+    return sum(found) * 2 > len(found)
+
+
+def table_as_dict(table: Table) -> dict[str, Any]:
+    workload = table.workload
+    found: dict[str, Any] = {
+        "title": workload.title,
+        "bound": workload.bound,
+        "noise": table.noise(),
+        "limit_answer_size": table.answer_size,
+        "limit_answer_modelled": table.modelled,
+        "rows": [row_as_dict(table, row) for row in table.rows.values()],
+    }
+    return found
