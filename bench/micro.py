@@ -42,14 +42,8 @@ GROUPS = {
     "head": ("response", "clock", "answer"),
     "output": ("output", "format", "stream"),
     "loop": (
-        "loop",
-        "poller",
-        "transport",
-        "connection",
-        "deadline",
-        "tables",
-        "memory",
-        "accesslog",
+        *("loop", "engine", "house", "timer", "deadline", "poller", "listener", "transport"),
+        *("connection", "tables", "memory", "accesslog"),
     ),
 }
 ROOM_GROUP = {room: group for group, rooms in GROUPS.items() for room in rooms}

@@ -184,6 +184,8 @@ def pollers(table: dict[str, Any]) -> Figure:
             lows, highs = ([row["cpu_us"][end] for row in rows] for end in ("low", "high"))
             axes.fill_between(counts, lows, highs, color=line_colour, alpha=0.15)
         axes.set(xscale="log", yscale="log", xlabel="connections")
+        axes.set_xticks(sorted({row["connections"] for row in table["rows"]}))
+        axes.minorticks_off()
         axes.xaxis.set_major_formatter(FuncFormatter(plain))
         axes.yaxis.set_major_formatter(FuncFormatter(plain))
         axes.set_title("all busy" if all_busy else "64 busy, the rest idle")

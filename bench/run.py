@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -123,10 +124,11 @@ def pin_client() -> None:
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
+    wrk = options.client == "wrk"
     if options.quick:
-        return QUICK
+        return replace(QUICK, wrk=wrk)
     others = min(options.other_rounds or options.rounds, options.rounds)
-    return Plan(options.rounds, Timing(options.seconds), others, options.client == "wrk")
+    return Plan(options.rounds, Timing(options.seconds), others, wrk)
 
 
 def announce(options: argparse.Namespace, present: list[peers.Peer], plan: Plan) -> None:
