@@ -96,6 +96,9 @@ class Application:
         req.content_type = "text/plain"
         return f"{status}\n"
 
+    def stream_error(self, req, exc: BaseException) -> None:
+        self.logged.append((1, repr(exc)))
+
     @staticmethod
     def json_encode(obj) -> bytes:
         import json
@@ -106,28 +109,30 @@ class Application:
         import json
         return json.loads(data)
 
-    def routes(self) -> _core.Router:
+    def routes(self, **handlers) -> _core.Router:
+        """The routes that tests/wire/README.md lists, and a GET for each name of `handlers`."""
         router = _core.Router()
         get = _core.METHOD_GET
-        literal = lambda name: ((name,),)                                       # noqa: E731
-        router.add(literal(""), METHODS_ALL, self.echo, 0, None)
-        router.add(literal("echo"), METHODS_ALL, self.echo, 0, None)
+        router.add((("",),), METHODS_ALL, self.echo, 0, None)
+        router.add((("echo",),), METHODS_ALL, self.echo, 0, None)
         router.add((("echo",), ("", "", "path", "rest")), METHODS_ALL, self.echo, 0, None)
-        router.add(literal("get"), get, self.echo, 0, None)
-        router.add(literal("post"), _core.METHOD_POST, self.echo, 0, None)
-        router.add(literal("big"), get, self.big, 0, None)
-        router.add(literal("stream"), get, self.stream, 0, None)
-        router.add(literal("204"), get, self.no_content, 0, None)
-        router.add(literal("304"), get, self.not_modified, 0, None)
+        router.add((("get",),), get, self.echo, 0, None)
+        router.add((("post",),), _core.METHOD_POST, self.echo, 0, None)
+        router.add((("big",),), get, self.big, 0, None)
+        router.add((("stream",),), get, self.stream, 0, None)
+        router.add((("204",),), get, self.no_content, 0, None)
+        router.add((("304",),), get, self.not_modified, 0, None)
+        for name, handler in handlers.items():
+            router.add(((name,),), get, handler, 0, None)
         return router
 
 
 class Server:
     """An open Engine with one loopback listener on a port that the kernel chose."""
 
-    def __init__(self, poller: str = "epoll", app=None, router=None, **settings) -> None:
-        self.app = app if app is not None else Application()
-        router = router if router is not None else self.app.routes()
+    def __init__(self, poller: str = "epoll", handlers=None, **settings) -> None:
+        self.app = Application()
+        router = self.app.routes(**handlers or {})
         router.freeze()
         settings.setdefault("max_connections", 256)
         settings["poller"] = poller
@@ -205,6 +210,8 @@ class Client:
         self.port = self.socket.getsockname()[1]
         self.received = bytearray()
         self.closed = ""
+        self.complete: list[Response] = []      # read off `received` so far …
+        self.complete_size = 0                  # … and their bytes
 
     def send(self, data: bytes) -> None:
         """Sends all of it; the engine turns while the kernel has no room.
@@ -252,17 +259,22 @@ class Client:
     def until_closed(self) -> None:
         self.until(lambda: self.closed, "the end of the connection")
 
-    def responses(self, *methods: str, count: int | None = None) -> list[Response]:
-        """All responses so far. With `count`, waits until so many are there."""
-        def complete() -> tuple[list[Response], bytes]:
-            return read_responses(self.received, methods, self.closed == "eof")
+    def responses(self, *methods: str, count: int = 0) -> list[Response]:
+        """All responses so far; waits until there are `count`."""
+        def enough() -> bool:
+            rest = self.received[self.complete_size:]
+            closed = self.closed == "eof"
+            more, left = read_responses(rest, methods[len(self.complete):], closed)
+            self.complete += more
+            self.complete_size += len(rest) - len(left)
+            return len(self.complete) >= count
 
         self.read()
-        if count is not None:
-            self.until(lambda: len(complete()[0]) >= count, f"the answer number {count}")
-        responses, rest = complete()
-        assert not rest, f"bytes after the last response: {bytes(rest[:200])!r}"
-        return responses
+        if not enough():
+            self.until(enough, f"the answer number {count}")
+        rest = bytes(self.received[self.complete_size:][:200])
+        assert not rest, f"bytes after the last response: {rest!r}"
+        return self.complete
 
     def finish_sending(self) -> None:
         with contextlib.suppress(OSError):
@@ -276,6 +288,13 @@ class Client:
 
     def close(self) -> None:
         self.socket.close()
+
+
+def restore_limits() -> None:
+    """The probes of the parser go by the settings of the last engine: back to the defaults."""
+    engine = _core.Engine({}, _core.Router(), Application())
+    engine.open([])
+    engine.close()
 
 
 def requests_in(count: int, path: str = "/echo") -> bytes:

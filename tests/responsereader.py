@@ -92,8 +92,10 @@ def check_head(response: Response, method: str) -> None:
         if names.count(name) > 1:
             raise ResponseError(f"{status}: {name} stands twice")
     date = response.get("date")
-    if status >= 200 and (date is None or not DATE.fullmatch(date)):
-        raise ResponseError(f"{status}: Date is {date!r}; RFC 9110 §6.6.1 wants one in IMF-fixdate")
+    if date is None and 200 <= status < 500:
+        raise ResponseError(f"{status}: no Date; RFC 9110 §6.6.1 wants one")
+    if date is not None and not DATE.fullmatch(date):
+        raise ResponseError(f"{status}: Date is {date!r}, not an IMF-fixdate, RFC 9110 §5.6.7")
     if (status < 200 or status == 204) and framed:
         raise ResponseError(f"{status}: RFC 9110 §8.6, RFC 9112 §6.1 forbid framing fields here")
     if "content-length" in names and "transfer-encoding" in names:

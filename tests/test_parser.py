@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 
+import harness
 import oracles
 import pytest
 import wirecases
@@ -35,6 +36,11 @@ def outcome(data: bytes) -> tuple[str, int]:
 
 COMPLETE = ("complete", 0)
 INCOMPLETE = ("incomplete", 0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def default_limits():
+    harness.restore_limits()
 
 
 @pytest.fixture

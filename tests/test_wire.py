@@ -21,6 +21,11 @@ EVERY_SPLIT_SIZE = 1500          # bytes; of longer input the ends and a sample 
 EVERY_BYTE_SIZE = 20_500         # bytes; longer input comes in pieces of 97
 
 
+@pytest.fixture(scope="module", autouse=True)
+def default_limits():
+    harness.restore_limits()
+
+
 def splits(case: Case) -> list[int]:
     """Where the parser's input is cut in two."""
     size = len(case.data)
