@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from nodepp import _core, cli
 from nodepp import app as app_module
-from nodepp import cli
 from nodepp.settings import KEYS
+
+ROOT = Path(__file__).resolve().parent.parent
 
 APP = """\
 from nodepp import App
@@ -31,6 +33,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in cli.os.environ if name.startswith("NPP_") or name == "PORT"]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+    if _core.FLAVOUR == "trace":
+        # The coverage plugin looks for the parts of the core from the current folder.
+        (tmp_path / "nodepp").symlink_to(ROOT / "nodepp")
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(app_module, "user_settings", {})
     before = set(sys.modules)
