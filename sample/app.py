@@ -2,8 +2,8 @@
 
     make run        or, in the folder above this one:  nodepp-run sample/app.py
 
-The handlers are here and the markup is in pages.py. Style sheet, script and pictures are public
-files, in resmin/ and res/ of the folder it is started in.
+The handlers are here, the markup is in pages.py, and what all pages share in layout.py. Style
+sheet, script and pictures are public files, in resmin/ and res/ of the folder it is started in.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def automaton_start(req):
 
 @app.get("/automaton/{rule:int}")
 def automaton(req, rule):
-    if not 0 <= rule <= 255:
+    if rule > 255:
         raise HTTPError(404, "There are 256 rules, 0 to 255.")
     req.content_type = "text/html; charset=utf-8"
     return pages.automaton(req, rule)  # a generator

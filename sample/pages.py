@@ -78,7 +78,7 @@ def landing(req, now):
 
 PATTERNS = (
     ("/routes/str/{value}", ("/routes/str/Zoë", "/routes/str/<b>Ann")),
-    ("/routes/int/{value:int}", ("/routes/int/42", "/routes/int/-7", "/routes/int/many")),
+    ("/routes/int/{value:int}", ("/routes/int/42", "/routes/int/many")),
     ("/routes/float/{value:float}", ("/routes/float/2.5",)),
     ("/routes/uuid/{value:uuid}", ("/routes/uuid/6ba7b810-9dad-11d1-80b4-00c04fd430c8",)),
     ("/routes/path/{value:path}", ("/routes/path/docs/guide/first.md",)),
@@ -140,13 +140,16 @@ def guestbook(req, entries, form, errors=None, signed=None):
 
 
 def field(req, name, label, control, form, errors):
-    """A label, its control, and what is wrong with it. control has a place for its attributes, and
-    %%s for the value.
+    """A label, its control, and what is wrong with it. control: markup with a place for attributes,
+    %s, and then one for the value, %%s.
     """
-    error = (errors or {}).get(name)
+    errors = errors or {}
+    error = errors.get(name)
     attributes = f' id="{name}" name="{name}"'
     if error:
         attributes += f' aria-invalid="true" aria-describedby="{name}-error"'
+        if name == next(iter(errors)):
+            attributes += " autofocus"
     req.out(f'<p class="field"><label for="{name}">{label}</label>')
     req.out(control % attributes, form.get(name, ""))
     if error:
@@ -253,7 +256,7 @@ def calendar_month(req, year, month, today):
 RULES = [
     (f"/automaton/{rule}", rule) for rule in (18, 22, 30, 45, 54, 60, 73, 90, 105, 110, 126, 150)
 ]
-ROW_COUNT = 256
+ROW_COUNT = 160
 
 
 def automaton(req, rule):

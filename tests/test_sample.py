@@ -1,0 +1,369 @@
+"""The sample application, driven as a visitor would."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from nodepp.testing import Client
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "sample"
+
+PAGES = (
+    "/",
+    "/routes",
+    "/routes/int/42",
+    "/guestbook",
+    "/upload",
+    "/calendar/2024",
+    "/automaton/30",
+    "/api",
+    "/errors",
+    "/nodeplusplus",
+    "/performance",
+)
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(60)
+
+
+def load(name):
+    """A new copy of a module of the sample: each test has a guestbook of its own."""
+    spec = importlib.util.spec_from_file_location(f"sample_{name}", SAMPLE / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def sample(monkeypatch):
+    monkeypatch.syspath_prepend(str(SAMPLE))
+    yield load("app")
+    for name in ("pages", "layout"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def client(sample):
+    return Client(sample.app, res=str(ROOT / "res"), resmin=str(ROOT / "resmin"))
+
+
+# --- every page -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_is_whole_html_and_allows_nothing_inline(client, path):
+    answer = client.get(path)
+    assert answer.status == 200
+    assert answer.content_type == "text/html"
+    assert answer.text.startswith("<!DOCTYPE html>")
+    assert answer.text.endswith("</html>\n")
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert not re.search(r"<style|<script(?! src=)| style=| on\w+=", without_code(answer.text))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_what_a_page_loads_and_links_to_is_there(client, path):
+    found = set(re.findall(r'(?:href|src|action)="(/[^"#]*)"', client.get(path).text))
+    for link in found - {"/nowhere", "/routes/int/many", "/errors/crash", "/squares.csv"}:
+        expected = {"/errors/403": 403, "/errors/418": 418, "/api/entries/0": 404}.get(link, 200)
+        assert client.get(link, follow_redirects=True).status == expected, link
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_identifiers_are_unique_and_labels_have_their_controls(client, path):
+    text = without_code(client.get(path).text)
+    ids = re.findall(r' id="([^"]*)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r' for="([^"]*)"', text)) <= set(ids)
+
+
+def without_code(text):
+    return re.sub(r"<pre.*?</pre>", "", text, flags=re.DOTALL)
+
+
+# --- routes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "type_name", "shown"),
+    [
+        ("/routes/str/Zo%C3%AB", "str", "Zoë"),
+        ("/routes/int/007", "int", "7"),
+        ("/routes/float/2.5", "float", "2.5"),
+        ("/routes/uuid/6ba7b810-9dad-11d1-80b4-00c04fd430c8", "UUID", "UUID("),
+        ("/routes/path/a/b/c.txt", "str", "a/b/c.txt"),
+    ],
+)
+def test_a_parameter_arrives_as_its_converter_makes_it(client, path, type_name, shown):
+    text = without_code(client.get(path).text)
+    assert f"<code>{type_name}</code>" in text
+    assert shown in text
+
+
+def test_what_fits_no_converter_is_not_found(client):
+    assert client.get("/routes/int/many").status == 404
+
+
+def test_two_numbers_are_added(client):
+    assert client.get("/routes/sum/19/23").json() == {"a": 19, "b": 23, "sum": 42}
+
+
+def test_markup_in_a_path_is_text(client):
+    text = without_code(client.get("/routes/str/%3Cb%3EAnn").text)
+    assert "&lt;b&gt;Ann" in text
+    assert "<b>Ann" not in text
+
+
+# --- the form -------------------------------------------------------------------------------------
+
+
+def test_signing_leads_back_to_the_entry_and_remembers_the_name(client):
+    answer = client.post("/guestbook", data={"name": "Zoë; O'Hara", "text": "Hello"})
+    assert answer.status == 303
+    page = client.get(answer.headers["location"])
+    assert '<li class="new">' in page.text
+    assert 'value="Zoë; O&#39;Hara"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("form", "wrong"),
+    [
+        ({"name": "", "text": ""}, ["name", "text"]),
+        ({"name": "Ann", "text": "   "}, ["text"]),
+        ({"text": "Hello"}, ["name"]),
+        ({"name": "n" * 40, "text": "t" * 281}, ["text"]),
+        ({"name": "n" * 41, "text": "t" * 280}, ["name"]),
+    ],
+)
+def test_what_is_wrong_is_said_beside_its_field(client, form, wrong):
+    answer = client.post("/guestbook", data=form)
+    assert answer.status == 422
+    assert re.findall(r'<span class="wrong" id="(\w+)-error">', answer.text) == wrong
+    assert answer.text.count('aria-invalid="true"') == len(wrong)
+    assert re.findall(r'id="(\w+)"[^>]* autofocus', answer.text) == wrong[:1]
+    for value in form.values():
+        assert value.strip() in answer.text
+
+
+def test_markup_of_a_visitor_is_text(client):
+    attack = '"><script>alert(1)</script>'
+    client.post("/guestbook", data={"name": attack, "text": "</p><img src=x onerror=a()>"})
+    for page in (client.get("/guestbook"), client.post("/guestbook", data={"name": attack})):
+        text = without_code(page.text)
+        assert "<script>" not in text
+        assert "<img src=x" not in text
+        assert "&lt;script&gt;alert(1)" in text
+
+
+def test_the_oldest_entry_leaves_a_full_guestbook(client, sample):
+    for number in range(sample.ENTRY_COUNT_MAX + 3):
+        client.post("/guestbook", data={"name": "Ann", "text": f"number {number}."})
+    text = client.get("/guestbook").text
+    assert "number 2." not in text
+    assert "number 3." in text
+    assert len(sample.entries) == sample.ENTRY_COUNT_MAX
+
+
+# --- the upload -----------------------------------------------------------------------------------
+
+
+def test_an_uploaded_file_is_described(client):
+    content = b"some text\n"
+    answer = client.post("/upload", files={"file": ("a<b>.txt", content, "text/plain")})
+    assert answer.status == 200
+    assert "a&lt;b&gt;.txt" in answer.text
+    assert "10 bytes" in answer.text
+    assert hashlib.sha256(content).hexdigest() in answer.text
+    assert "data:" not in without_code(answer.text)
+
+
+def test_a_picture_is_shown_whatever_the_client_calls_it(client):
+    answer = client.post("/upload", files={"file": ("x.txt", PNG, "text/html")})
+    assert 'src="data:image/png;base64,iVBORw0KGgo' in answer.text
+
+
+def test_a_page_that_is_called_a_picture_is_not_shown(client):
+    page = b"<script>alert(1)</script>"
+    answer = client.post("/upload", files={"file": ("x.png", page, "image/png")})
+    assert answer.status == 200
+    assert "data:" not in without_code(answer.text)
+
+
+def test_a_large_file_goes_through_a_temporary_file(client):
+    content = bytes(range(256)) * 20_000
+    answer = client.post("/upload", files={"file": ("large.bin", content)})
+    assert "5,120,000 bytes" in answer.text
+    assert hashlib.sha256(content).hexdigest() in answer.text
+
+
+def test_several_files_come_in_their_order(client):
+    files = [("file", ("first.txt", b"1")), ("file", ("second.txt", b"2"))]
+    text = client.post("/upload", files=files).text
+    assert text.index("first.txt") < text.index("second.txt")
+
+
+def test_no_file_is_a_mistake_that_is_named(client):
+    answer = client.post("/upload", files={"file": ("", b"")})
+    assert answer.status == 422
+    assert "Please choose a file first." in answer.text
+
+
+# --- rendering and streams ------------------------------------------------------------------------
+
+
+def test_the_calendar_has_each_day_of_the_year(client):
+    text = without_code(client.get("/calendar/2024").text)
+    assert len(re.findall(r"<td>(?:<b[^>]*>)?\d", text)) == 366
+    assert text.count("<caption>") == 12
+
+
+def test_the_calendar_ends_with_the_years_that_python_knows(client):
+    assert client.get("/calendar/1").status == client.get("/calendar/9999").status == 200
+    answer = client.get("/calendar/10000")
+    assert answer.status == 404
+    assert "the years 1 to 9999" in answer.text
+
+
+def test_this_year_is_a_redirection(client):
+    assert re.fullmatch(r"/calendar/\d{4}", client.get("/calendar").headers["location"])
+
+
+def test_the_automaton_comes_in_chunks_line_by_line(client):
+    answer = client.get("/automaton/90")
+    assert answer.headers["transfer-encoding"] == "chunked"
+    assert without_code(answer.text).count('<path d="M') == 160
+    assert '<path d="M158 1.5h1M160 1.5h1"/>' in answer.text
+
+
+def test_an_unknown_rule_is_not_found(client):
+    assert client.get("/automaton/256").status == 404
+
+
+def test_the_download_is_complete(client):
+    answer = client.get("/squares.csv")
+    assert answer.headers["content-disposition"] == 'attachment; filename="squares.csv"'
+    assert answer.body.startswith(b"number,square\r\n0,0\r\n1,1\r\n")
+    assert answer.body.endswith(b"\r\n999999,999998000001\r\n")
+    assert answer.body.count(b"\n") == 1_000_001
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+def test_an_entry_is_made_read_and_taken_out(client):
+    made = client.post("/api/entries", json={"name": "Ann", "text": "Hello"})
+    assert made.status == 201
+    place = made.headers["location"]
+    assert client.get(place).json() == made.json()
+    assert made.json() in client.get("/api/entries").json()["entries"]
+    assert client.delete(place).status == 204
+    assert client.get(place).status == 404
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        ('{"name": "Ann"}', 422),
+        ('{"name": 1, "text": ["x"]}', 422),
+        ("[]", 422),
+        ("{", 400),
+        ("", 400),
+    ],
+)
+def test_what_is_no_entry_is_refused_as_json(client, data, status):
+    answer = client.post("/api/entries", data=data)
+    assert answer.status == status
+    assert answer.content_type == "application/json"
+    assert answer.json()["status"] == status
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/nowhere", 404, "Not Found"),
+        ("/errors/418", 418, "Teapot"),
+        ("/errors/200", 404, "200 is not an error."),
+        ("/errors/599", 599, "Error"),
+    ],
+)
+def test_errors_have_the_page_of_the_site(client, path, status, text):
+    answer = client.get(path)
+    assert answer.status == status
+    assert text in answer.text
+    assert '<nav id="menu"' in answer.text
+
+
+def test_a_crash_is_logged_and_shows_nothing_of_the_code(client, sample):
+    lines = []
+    sample.app.host.log = lambda level, message: lines.append(message)
+    answer = client.get("/errors/crash")
+    assert answer.status == 500
+    assert "ZeroDivision" not in answer.text
+    assert ["ZeroDivisionError" in line for line in lines] == [True]
+
+
+def test_a_wrong_method_is_told_the_right_ones(client):
+    answer = client.post("/calendar")
+    assert answer.status == 405
+    assert "GET" in answer.headers["allow"]
+    assert '<nav id="menu"' in answer.text
+
+
+def test_errors_of_the_api_are_json(client):
+    answer = client.get("/api/entries/0")
+    assert answer.status == 404
+    assert answer.json() == {"status": 404, "error": "There is no entry 0."}
+
+
+# --- performance ----------------------------------------------------------------------------------
+
+
+def test_the_figures_are_those_of_the_engine(client, sample):
+    sample.rates.extend((7, 5))
+    figures = client.get("/api/performance").json()
+    assert (figures["requests"], figures["connections"]) == (1, 1)
+    assert figures["page"]["text"]["poller"] == "poll"
+    assert figures["page"]["text"]["rate"] == "5"
+    assert figures["page"]["text"]["rate_most"] == "7"
+
+
+def test_the_script_finds_a_place_for_each_figure(client):
+    page = client.get("/performance").text
+    live = client.get("/api/performance").json()["page"]
+    for key in {**live["text"], **live["shapes"]}:
+        assert f' id="{key}"' in page
+
+
+def test_the_rate_is_what_came_in_the_last_second(sample, monkeypatch):
+    counts = iter((10, 25, 25))
+    monkeypatch.setattr(sample.app, "stats", lambda: {"requests": next(counts)})
+    for _ in range(3):
+        sample.remember_rate()
+    assert list(sample.rates)[-3:] == [10, 15, 0]
+
+
+def test_figures_are_words_a_person_reads(sample):
+    pages = sample.pages
+    assert [pages.size(it) for it in (0, 1023, 1 << 20)] == ["0 bytes", "1023 bytes", "1.0 MiB"]
+    assert [pages.interval(it) for it in (85.4, 1234)] == ["85 µs", "1.23 ms"]
+    assert [pages.duration(it) for it in (0, 61, 93784.2)] == ["0 s", "1 min 1 s", "1 d 2 h"]
+
+
+# --- the Node++ way -------------------------------------------------------------------------------
+
+
+def test_the_hello_of_node_plus_plus_greets_and_escapes():
+    client = Client(load("npp_hello"))
+    assert "<h1>Hello</h1>" in client.get("/").text
+    assert "Welcome, &lt;b&gt;Ann!" in client.get("/welcome", params={"name": "<b>Ann"}).text
+    assert client.get("/welcome").headers["location"] == "/"
+    assert client.get("/api").json() == {"method": "GET", "bot": 0}
+    assert client.get("/nowhere").status == 404
