@@ -47,21 +47,18 @@ cdef int field_content_length(parser_t* p, const uint8_t* at, const uint8_t* end
     """Content-Length = 1*DIGIT. A second one, or a list, is refused even when equal: RFC 9112
     §6.3 leaves the choice, and two readers of one message must not differ."""
     cdef uint64_t length = 0
+    cdef size_t digit_count = end - at
     if p.said & SAID_LENGTH or at == end:
         return parser_refuse(p, 400)
     p.said |= SAID_LENGTH
     while at < end:
         if not scan_class[at[0]] & SCAN_DIGIT:
             return parser_refuse(p, 400)
-        if length <= <uint64_t>100000000000000000:
-            length = length * 10 + at[0] - 48
-        else:
-            length = <uint64_t>-1          # beyond every limit, whatever follows: 413
-            if scan_run(at, end, SCAN_DIGIT) != end:
-                return parser_refuse(p, 400)
-            break
+        length = length * 10 + at[0] - 48
         at += 1
-    p.content_length = length
+    # More digits than 64 bits hold are beyond every limit; so are zeros without end, which other
+    # readers refuse.
+    p.content_length = length if digit_count <= LENGTH_DIGIT_MAX else <uint64_t>-1
     return PARSER_GO
 
 

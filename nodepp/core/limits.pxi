@@ -29,6 +29,7 @@ cdef enum:
     METHOD_SIZE_MAX = 24            # bytes; the longest registered method has 18; over: 501
     LEADING_CRLF_MAX = 2            # empty lines before a request line, RFC 9112 §2.2; over: 400
     CHUNK_LINE_SIZE_MAX = 1024      # bytes of a chunk's size and extensions; over: 400
+    LENGTH_DIGIT_MAX = 19           # decimal digits of a Content-Length: 64 bits; over: 413
     CHUNK_DIGIT_MAX = 16            # hexadecimal digits: 64 bits; over: 400
     HEADROOM_SIZE = 1024            # bytes before a rendered body; a longer head goes apart
     COPY_SIZE_MAX = 16 * 1024       # bytes; a longer body is sent from the object it lies in
