@@ -61,6 +61,7 @@ DIRECTIVES = {
     "cdivision": True,
     "initializedcheck": False,
     "embedsignature": True,
+    "auto_pickle": False,       # nothing of the core outlives its process
 }
 
 flavour = os.environ.get("NODEPP_FLAVOUR") or "release"
