@@ -59,6 +59,7 @@ include "core/answer.pxi"
 include "core/context.pxi"
 include "core/dispatch.pxi"
 include "core/stream.pxi"
+include "core/fastcall.pxi"
 include "core/timer.pxi"
 
 # floor 6: the whole

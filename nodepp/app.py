@@ -335,7 +335,7 @@ class Host:
         self.app = app
         self.verbose = False
         self.log: Callable[[int, str], None] = write_log
-        self.json_encode: Callable[[Any], bytes] = json_encode
+        self.json_encode: Callable[[Any], bytes] = self._first_json_encode
         self.json_decode: Callable[[bytes], Any] = json_decode
 
     def error(self, req: Request, status: int, exc: BaseException | None) -> Any:
@@ -399,6 +399,13 @@ class Host:
         """An iterator raised while it was being sent: too late for a page, the log has it."""
         self.log_exception(f"{req.method} {req.target}: streaming", exc)
 
+    def _first_json_encode(self, obj: Any) -> bytes:
+        """Imports msgspec (about 10 ms) at the first JSON answer, and leaves its encoder as
+        `json_encode`, which the core calls directly from then on.
+        """
+        self.json_encode = _json().Encoder().encode
+        return self.json_encode(obj)
+
     def log_exception(self, what: str, exc: BaseException) -> None:
         """One entry in the error log: what was being done, then the user's frames, then the
         exception.
@@ -418,14 +425,6 @@ def write_log(level: int, message: str) -> None:
     from . import log
 
     log.write(level, message)
-
-
-def json_encode(obj: Any) -> bytes:
-    """JSON of what a handler returned. msgspec is imported at the first call (about 10 ms), then by
-    a dict lookup.
-    """
-    encoded: bytes = _json().encode(obj)
-    return encoded
 
 
 def json_decode(data: bytes) -> Any:

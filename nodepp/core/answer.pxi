@@ -11,6 +11,7 @@ cdef int ANSWER_TYPES_MAX = 256
 
 
 @cython.final
+@cython.freelist(8)
 cdef class Response:
     """An answer as an object: `Response(body, status, content_type, headers)`.
 
@@ -21,17 +22,17 @@ cdef class Response:
     cdef public object body
     cdef int _status
     cdef public object content_type
-    cdef readonly list headers         # (name, value) in their order
+    cdef list lines                    # (name, value) in their order; None: there are none
 
     def __init__(self, body=b"", status=200, content_type=None, headers=None):
-        self.body = body
-        self._status = answer_check_status(status)
-        self.content_type = content_type
-        self.headers = []
-        if headers is not None:
-            for name, value in headers.items() if isinstance(headers, dict) else headers:
-                headers_line(name, value)
-                self.headers.append((name, value))
+        answer_fill(self, body, status, content_type, headers)
+
+    @property
+    def headers(self) -> list:
+        """The fields, (name, value) in their order."""
+        if self.lines is None:
+            self.lines = []
+        return self.lines
 
     @property
     def status(self) -> int:
@@ -62,8 +63,29 @@ cdef class Response:
         return f"<Response {self._status}>"
 
 
+cdef int answer_fill(Response answer, body, status, content_type, headers) except -1:
+    answer.body = body
+    answer._status = answer_check_status(status)
+    answer.content_type = content_type
+    if headers is not None:
+        for name, value in headers.items() if isinstance(headers, dict) else headers:
+            headers_line(name, value)
+            answer.headers.append((name, value))
+    return 0
+
+
+cdef Py_ssize_t answer_argument(str name) except -1:
+    """The position of a keyword argument of Response."""
+    for position, known in enumerate(("body", "status", "content_type", "headers")):
+        if name == known:
+            return position
+    raise TypeError(f"Response() got an unexpected keyword argument {name!r}")
+
+
 cdef int answer_check_status(status) except -1:
-    cdef int value = int(status)
+    if not isinstance(status, int):
+        raise TypeError(f"a status is an int, not {type(status).__name__}")
+    cdef int value = status
     if value < 200 or value > 599:
         raise ValueError(f"{status} is not a status that a handler can answer with (200 to 599)")
     return value

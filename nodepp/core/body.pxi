@@ -130,15 +130,29 @@ cdef bint body_keep(body_t* body, const uint8_t* data, size_t size) noexcept nog
     return True
 
 
-cdef bint body_reserve(body_t* body, size_t size) noexcept nogil:
-    """Room for `size` more bytes; doubles, but not past what was announced."""
+cdef uint64_t body_growth(const body_t* body, uint64_t size) noexcept nogil:
+    """How many bytes the block grows by to take `size` more: it doubles, but never past what was
+    announced or what goes to a file."""
     cdef uint64_t wanted = body.size + size
     cdef uint64_t room = body.room * 2 if body.room else BODY_ROOM
-    cdef void* block
+    cdef uint64_t most = limits.spool_size if body.chunked else body.size + body.remaining
+    if body.spool_fd >= 0 or most > limits.spool_size:
+        return 0
+    if wanted > most:
+        wanted = most
+    if wanted <= body.room:
+        return 0
     if room < wanted:
         room = wanted
-    if not body.chunked and room > body.size + body.remaining:
-        room = body.size + body.remaining
+    if room > most:
+        room = most
+    return room - body.room
+
+
+cdef bint body_reserve(body_t* body, size_t size) noexcept nogil:
+    """Room for `size` more bytes."""
+    cdef uint64_t room = body.room + body_growth(body, size)
+    cdef void* block
     if body.block == NULL:
         block = memory_take(room)
     else:

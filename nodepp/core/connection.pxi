@@ -240,11 +240,11 @@ cdef bint connection_hold(connection_t* c, input_t* input) noexcept nogil:
 
 
 cdef inline bint connection_may_read(const connection_t* c) noexcept nogil:
-    """May more of a body be taken in? The block may have to double."""
+    """May more of a body be taken in? Its block may have to grow for what one recv brings."""
     cdef request_t* r = c.request
-    if likely_(r == NULL) or not r.collecting or r.body.spool_fd >= 0:
+    if likely_(r == NULL) or not r.collecting:
         return True
-    return memory_holds(r.body.room + SCRATCH_SIZE)
+    return memory_holds(body_growth(&r.body, SCRATCH_SIZE))
 
 
 cdef void connection_starve(connection_t* c) noexcept:

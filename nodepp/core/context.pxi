@@ -28,6 +28,7 @@ cdef class Request:
     cdef list lines                    # [(lower-case name, whole line)] or None
     cdef bint html                     # out escapes its values
     cdef object iterator               # what is being streamed
+    cdef bint streaming                # its first piece has been asked for: the head is settled
     cdef bint chunked
     cdef bint paged                    # the page for its status has been asked for
     cdef uint64_t sent                 # content bytes streamed, for the log
@@ -62,7 +63,7 @@ cdef class Request:
         """The parameters of the query string: a dict of first values, with getlist()."""
         cdef request_t* r = context_live(self)
         if self._query is None:
-            query = MultiDict()
+            query = MultiDict.__new__(MultiDict)
             form_parse_urlencoded(r.data + r.head.query_start, r.head.query_size,
                                   limits.form_part_count_max, query)
             self._query = query
@@ -217,21 +218,15 @@ cdef class Request:
     @status.setter
     def status(self, value):
         context_live(self)
+        context_check_head(self)
         self._status = answer_check_status(value)
 
-    def out(self, str text not None, *args) -> None:
-        """Appends to the body being rendered. With arguments `text` is a format (%s %d %i %u %x %f
-        %c %%); values of %s are HTML-escaped when the answer is HTML, unless marked by raw()."""
-        if unlikely_(self.r is NULL):
-            context_live(self)
-        if output.body_start == 0:
-            context_begin_out(self)
-        format_render(text, nodepp_tuple_items(args), PyTuple_GET_SIZE(args), self.html)
+    # out(text, *args) stands in fastcall.
 
     def out_raw(self, text, *args) -> None:
         """As `out`, but values are never escaped. bytes are appended as they are, without args."""
         context_live(self)
-        if output.body_start == 0:
+        if output.body_start == 0 or dispatch_request_now != <PyObject*>self:
             context_begin_out(self)
         if isinstance(text, bytes):
             if args:
@@ -244,7 +239,8 @@ cdef class Request:
         """Forgets what out() has appended so far."""
         context_live(self)
         if output.body_start and dispatch_request_now == <PyObject*>self:
-            output.used = output.body_start
+            output.used = output.body_start - HEADROOM_SIZE
+            output.body_start = 0
 
     def set_header(self, name: str, value: str) -> None:
         """Sets a field of the answer, in place of an earlier one of that name. ValueError: it
@@ -265,10 +261,7 @@ cdef class Request:
         context_live(self)
         if status not in (301, 302, 303, 307, 308):
             raise ValueError(f"{status} is not a redirection")
-        if not url.isascii():
-            from urllib.parse import quote
-            url = quote(url, safe="!#$%&'()*+,/:;=?@[]~")
-        context_set_line(self, "Location", url)
+        context_set_line(self, "Location", context_uri(url))
         self._status = status
 
     def no_cache(self) -> None:
@@ -287,6 +280,18 @@ cdef inline request_t* context_live(Request req) except NULL:
         raise RequestGone("this Request is over: its answer has been produced or cut; "
                           "keep the values you need, not the Request")
     return req.r
+
+
+cdef str context_uri(str url):
+    """The URL with what is no character of one percent-encoded; controls are left for the check
+    of field values to refuse."""
+    cdef Py_UCS4 character
+    for character in url:
+        if character > 126 or character in ' "<>\\^`{|}':
+            from urllib.parse import quote
+            headers_line("Location", quote(url, safe="\0\r\n!#$%&'()*+,/:;=?@[]~"))
+            return quote(url, safe="!#$%&'()*+,/:;=?@[]~")
+    return url
 
 
 cdef str context_path(const request_t* r):
@@ -393,7 +398,17 @@ cdef int context_set_type(Request req, value) except -1:
 
 
 cdef int context_set_line(Request req, name, value) except -1:
-    """Replaces or adds a field line of the answer."""
+    """Adds a field line of the answer in place of earlier ones of that name."""
+    headers_line(name, value)
+    lower = name.lower().encode()
+    if req.lines is not None and lower != b"set-cookie":
+        req.lines[:] = [entry for entry in req.lines if entry[0] != lower]
+    return context_add_line(req, name, value)
+
+
+cdef int context_add_line(Request req, name, value) except -1:
+    """Adds a field line of the answer beside others of that name."""
+    context_check_head(req)
     line = headers_line(name, value)
     lower = name.lower().encode()
     if lower == b"content-type":
@@ -405,23 +420,21 @@ cdef int context_set_line(Request req, name, value) except -1:
         raise ValueError(f"{name} is the engine's to set")
     if req.lines is None:
         req.lines = []
-    elif lower != b"set-cookie":
-        req.lines[:] = [entry for entry in req.lines if entry[0] != lower]
     req.lines.append((lower, line))
     return 0
 
 
-cdef int context_add_line(Request req, name, value) except -1:
-    line = headers_line(name, value)
-    if req.lines is None:
-        req.lines = []
-    req.lines.append((name.lower().encode(), line))
+cdef inline int context_check_head(Request req) except -1:
+    """RuntimeError once the head has been settled."""
+    if req.streaming:
+        raise RuntimeError("the head of this answer has been sent: set fields and status "
+                           "before the first piece is yielded")
     return 0
 
 
 cdef int context_begin_out(Request req) except -1:
     """The first out of this answer: the body begins behind its headroom."""
-    if dispatch_request_now != <PyObject*>req:
+    if req.streaming or dispatch_request_now != <PyObject*>req:
         raise RuntimeError("out() belongs into the handler, not into the iterator it returned: "
                            "yield the bytes there")
     return output_begin_body()
@@ -451,4 +464,4 @@ cdef void context_release(Request req) noexcept:
         req._type = None
     req.iterator = None
     req.sent = 0
-    req.paged = False
+    req.paged = req.streaming = False

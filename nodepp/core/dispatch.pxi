@@ -14,6 +14,7 @@ cdef Router dispatch_router            # the frozen routes of the application
 cdef object dispatch_host              # .error .log .json_encode .json_decode
 cdef object dispatch_json_encode
 cdef object dispatch_json_decode
+cdef bint dispatch_json_settled        # dispatch_json_encode is the library's own
 cdef PyObject* dispatch_request_now    # the Request being handled; NULL: none is
 cdef Request dispatch_spare            # the pooled Request
 cdef object dispatch_interrupt         # KeyboardInterrupt or SystemExit out of a handler
@@ -22,10 +23,11 @@ cdef bytes dispatch_allow_all          # the Allow line of "OPTIONS *"
 
 cdef int dispatch_open(Router router, host) except -1:
     global dispatch_router, dispatch_host, dispatch_json_encode, dispatch_json_decode
-    global dispatch_spare, dispatch_allow_all
+    global dispatch_spare, dispatch_allow_all, dispatch_json_settled
     dispatch_router = router
     dispatch_host = host
     dispatch_json_encode = host.json_encode
+    dispatch_json_settled = False
     dispatch_json_decode = host.json_decode
     dispatch_spare = Request()
     dispatch_allow_all = freeze_allow_line(router.methods | METHOD_OPTIONS)
@@ -360,8 +362,18 @@ cdef int dispatch_text(Request req, head_t* head, str text) except -1:
 
 cdef int dispatch_json(Request req, head_t* head, object value) except -1:
     encoded = dispatch_json_encode(value)
+    if unlikely_(not dispatch_json_settled):
+        dispatch_settle_json()
     return dispatch_bytes(req, head, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded),
                           encoded, RESPONSE_JSON)
+
+
+cdef int dispatch_settle_json() except -1:
+    """At its first use the host has imported an encoder; from now on that is called directly."""
+    global dispatch_json_encode, dispatch_json_settled
+    dispatch_json_encode = dispatch_host.json_encode
+    dispatch_json_settled = True
+    return 0
 
 
 cdef int dispatch_response(Request req, head_t* head, Response answer) except -1:
@@ -369,11 +381,13 @@ cdef int dispatch_response(Request req, head_t* head, Response answer) except -1
     req._status = answer._status
     if answer.content_type is not None:
         context_set_type(req, answer.content_type)
-    for name, value in answer.headers:
-        if name.lower() == "set-cookie":
+    if answer.lines is not None:
+        # What the request had under a name gives way to all that the Response has under it.
+        names = {name.lower().encode() for name, _ in answer.lines} - {b"set-cookie"}
+        if req.lines is not None:
+            req.lines[:] = [entry for entry in req.lines if entry[0] not in names]
+        for name, value in answer.lines:
             context_add_line(req, name, value)
-        else:
-            context_set_line(req, name, value)
     if isinstance(answer.body, (Response, tuple)):
         raise TypeError(f"the body of a Response cannot be a {type(answer.body).__name__}")
     return dispatch_answer(req, head, b"" if answer.body is None else answer.body)

@@ -1,6 +1,6 @@
 # core/field.pxi — which field lines rule the message itself?
 #   Owns:  Host, Content-Length, Transfer-Encoding, Connection, Expect: what they say, once
-#   Uses:  scan, parser, target
+#   Uses:  limits, scan, parser, target
 #   Never: fields that only the application reads
 #   Holds: a repeated or doubtful framing field is refused where it stands, never chosen from
 

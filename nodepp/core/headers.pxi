@@ -120,11 +120,10 @@ cdef dict headers_cookies(const request_t* r):
 
 
 cdef str headers_unquote(bytes value):
-    text = value.decode("utf-8", "replace")
-    if len(text) >= 2 and text[0] == '"' and text[-1] == '"':
-        from http.cookies import _unquote
-        return _unquote(text)
-    return text
+    if len(value) >= 2 and value[0] == 34 and value[len(value) - 1] == 34:
+        from http.cookies import _unquote  # \351 is a byte of UTF-8
+        value = _unquote(value.decode("latin-1")).encode("latin-1", "replace")
+    return value.decode("utf-8", "replace")
 
 
 cdef bytes headers_line(name, value):

@@ -217,7 +217,7 @@ cdef int loop_after_flush(connection_t* c, int outcome) except -1:
         return 0
     if unlikely_(c.stream != NULL):
         return loop_stream(c)
-    if unlikely_(c.closing):
+    if unlikely_(c.closing or connection_draining and c.request == NULL):
         return loop_end(c)
     if likely_(c.request == NULL):
         connection_enter(c, CONNECTION_IDLE, POLLER_READ, limits.keep_alive_timeout_ms)

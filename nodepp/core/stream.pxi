@@ -16,7 +16,8 @@ cdef object stream_nothing = object()  # what next() gives at the end
 cdef int stream_answer(Request req, head_t* head, object iterator) except -1:
     """Queues the head and the first piece; a failure before that is still a 500."""
     cdef bint with_body
-    first = stream_next(iterator)
+    first = stream_next(req, iterator)
+    req.streaming = True
     extra = dispatch_finish_head(req, head, RESPONSE_BINARY, True)
     with_body = response_has_body(head.status) and req.r.head.method != METHOD_HEAD
     req.chunked = req.r.head.minor > 0
@@ -41,9 +42,14 @@ cdef int stream_answer(Request req, head_t* head, object iterator) except -1:
     return 0
 
 
-cdef object stream_next(iterator):
+cdef object stream_next(Request req, iterator):
     """The next piece as bytes, b"" for "nothing yet, others first"; None at the end."""
-    piece = next(iterator, stream_nothing)
+    global dispatch_request_now
+    dispatch_request_now = <PyObject*>req
+    try:
+        piece = next(iterator, stream_nothing)
+    finally:
+        dispatch_request_now = NULL
     if piece is stream_nothing:
         return None
     if isinstance(piece, str):
@@ -111,7 +117,7 @@ cdef int stream_step(connection_t* c) noexcept:
         for step in range(STREAM_STEP_MAX):
             if output.queued >= STREAM_SIZE_TURN or output_is_full():
                 return STREAM_GOES_ON
-            piece = stream_next(req.iterator)
+            piece = stream_next(req, req.iterator)
             if piece is None:
                 stream_queue_end(req)
                 return STREAM_ENDED
