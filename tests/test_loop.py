@@ -696,6 +696,20 @@ def test_head_has_the_fields_that_get_has(serve_epoll, path):
     assert len(get.body) == int(head.get("content-length"))
 
 
+def test_each_answer_has_its_own_type_however_many_there_are(serve_epoll):
+    """Found by fuzzing: ready-made Content-Type lines are remembered up to a number; beyond it the
+    line was freed before the head was written, and the head held what lay there then."""
+    server = serve_epoll()
+    client = server.connect()
+    types = [f"x/{number}-{'y' * (number % 200)}" for number in range(600)]
+    for content_type in types:
+        client.send(
+            b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: 1\r\n\r\nz"
+            % content_type.encode())
+    answers = client.responses(count=len(types))
+    assert [each.get("content-type") for each in answers] == types
+
+
 # Stopping.
 
 def drain(server: harness.Server) -> None:
