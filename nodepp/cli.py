@@ -64,7 +64,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def make_parser() -> Parser:
-    parser = Parser(prog="nodepp-run", add_help=False, allow_abbrev=False)
+    # Without a width the formatter would import shutil to measure the terminal (4 ms).
+    parser = Parser(
+        prog="nodepp-run", usage="", add_help=False, allow_abbrev=False,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100))
     parser.add_argument("words", nargs="*")
     parser.add_argument("-h", "--help", nargs="?", const="everyday", metavar="GROUP")
     parser.add_argument("--app-dir", metavar="FOLDER")
