@@ -6,7 +6,7 @@
 
 cdef set answer_reserved = {b"content-length", b"transfer-encoding", b"connection", b"date",
                             b"server", b"keep-alive", b"upgrade", b"trailer"}
-cdef dict answer_type_lines = {}       # content type (str) → its line (bytes); bounded
+cdef dict answer_types = {}            # content type → what answer_type gives; bounded
 cdef int ANSWER_TYPES_MAX = 256
 
 
@@ -91,14 +91,17 @@ cdef int answer_check_status(status) except -1:
     return value
 
 
-cdef bytes answer_type_line(str content_type):
-    """The ready-made Content-Type line, remembered: an application uses few of them."""
-    line = answer_type_lines.get(content_type)
-    if line is None:
-        line = headers_line("Content-Type", answer_with_charset(content_type))
-        if len(answer_type_lines) < ANSWER_TYPES_MAX:
-            answer_type_lines[content_type] = line
-    return line
+cdef tuple answer_type(str content_type):
+    """(the ready-made Content-Type line, whether it is HTML), remembered: an application uses few
+    types, and echoes fewer."""
+    cdef PyObject* known = PyDict_GetItemWithError(answer_types, content_type)
+    if likely_(known != NULL):
+        return <tuple><object>known
+    line = headers_line("Content-Type", answer_with_charset(content_type)) if content_type else b""
+    found = (line, content_type.startswith(("text/html", "application/xhtml")))
+    if len(answer_types) < ANSWER_TYPES_MAX:
+        answer_types[content_type] = found
+    return found
 
 
 cdef str answer_with_charset(str content_type):

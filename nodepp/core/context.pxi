@@ -23,8 +23,8 @@ cdef class Request:
     cdef bint looked                   # any of them is set
     # The answer
     cdef int _status
-    cdef int type                      # response_type of the answer, -1: `_type`
-    cdef object _type                  # content type as str
+    cdef int type                      # ready-made type of the answer, -1: `type_line`
+    cdef bytes type_line               # its whole line, b"" for none
     cdef list lines                    # [(lower-case name, whole line)] or None
     cdef bint html                     # out escapes its values
     cdef object iterator               # what is being streamed
@@ -389,11 +389,9 @@ cdef int context_set_type(Request req, value) except -1:
     """Sets the answer's Content-Type; "" sends none."""
     if not isinstance(value, str):
         raise TypeError(f"a content type is a str, not {type(value).__name__}")
-    if value:
-        answer_type_line(value)
+    context_check_head(req)
+    req.type_line, req.html = answer_type(value)
     req.type = -1
-    req._type = value
-    req.html = value.startswith("text/html") or value.startswith("application/xhtml")
     return 0
 
 
@@ -460,8 +458,8 @@ cdef void context_release(Request req) noexcept:
         req.looked = False
     if req.lines is not None:
         req.lines = None
-    if req._type is not None:
-        req._type = None
+    if req.type_line is not None:
+        req.type_line = None
     req.iterator = None
     req.sent = 0
     req.paged = req.streaming = False

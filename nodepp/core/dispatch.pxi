@@ -400,10 +400,8 @@ cdef inline bytes dispatch_finish_head(Request req, head_t* head, int type_of_re
     head.status = req._status
     head.close = req.connection.closing
     if unlikely_(req.type < 0):
-        if req._type:
-            line = answer_type_line(req._type)
-            head.type = PyBytes_AS_STRING(line)
-            head.type_size = PyBytes_GET_SIZE(line)
+        head.type = PyBytes_AS_STRING(req.type_line)
+        head.type_size = PyBytes_GET_SIZE(req.type_line)
     elif has_content:
         head.type = response_type_line[type_of_result].text
         head.type_size = response_type_line[type_of_result].size

@@ -48,6 +48,7 @@ cdef extern from "Python.h":
     # dict
     int PyDict_SetItem(object mapping, object key, object value) except -1
     Py_ssize_t PyDict_Size(object mapping)
+    PyObject* PyDict_GetItemWithError(object mapping, object key) except? NULL
 
 
 cdef extern from *:
