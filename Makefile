@@ -65,6 +65,10 @@ $(VENV)/bench.made: $(VENV)/made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'matplotlib'
 	@touch $@
 
+$(VENV)/fuzz.made: $(VENV)/made
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris'
+	@touch $@
+
 # --- the flavours ----------------------------------------------------------------------------------------------------
 
 # The release core lies in nodepp/, where an editable install looks for it.
@@ -110,8 +114,11 @@ types: $(VENV)/release.built
 bench: $(VENV)/release.built $(VENV)/bench.made
 	$(BIN)/python bench/run.py
 
-fuzz: $(ASAN_BUILT)
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python tests/fuzz.py
+# It builds the core itself, with clang: libFuzzer's counters are in no other compiler.
+fuzz: $(VENV)/fuzz.made
+	@command -v clang >/dev/null || { \
+	    echo "make: clang is missing. On Debian or Ubuntu: apt-get install clang" >&2; exit 1; }
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python tests/fuzz/run.py
 
 annotate: $(VENV)/made
 	mkdir -p build/annotate
