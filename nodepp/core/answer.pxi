@@ -1,6 +1,6 @@
 # core/answer.pxi — the answer while a handler makes it
 #   Owns:  answer_t's Python side: status, type and field lines; class Response
-#   Uses:  headers
+#   Uses:  limits, headers
 #   Never: sending
 #   Holds: framing fields (Content-Length, Transfer-Encoding, Date) are the engine's alone
 

@@ -18,8 +18,8 @@ cdef struct input_t:                   # bytes being looked at this turn
     uint16_t refusal                   # status, after CONNECTION_REFUSED
 
 cdef uint8_t* connection_scratch       # SCRATCH_SIZE bytes; one recv at a time goes there
-cdef bint connection_draining          # the engine stops: each answer is the last of its connection
-cdef uint32_t connection_starved_count # connections that wait for buffer memory
+cdef bint connection_draining          # the engine stops: each answer is its connection's last
+cdef uint32_t connection_starved_count  # connections that wait for buffer memory
 
 cdef struct stats_t:
     uint64_t accepted, requests, parse_errors, handler_errors, bytes_in, bytes_out

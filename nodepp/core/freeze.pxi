@@ -65,7 +65,8 @@ cdef int route_freeze(Router router) except -1:
 cdef int freeze_flatten(list siblings, list nodes) except -1:
     """Puts the tree into one list, siblings in the order in which they are tried; each node gets
     the index of its first child and of its next sibling."""
-    siblings.sort(key=freeze_order)
+    order = sorted([(*freeze_order(node), position) for position, node in enumerate(siblings)])
+    siblings[:] = [siblings[key[-1]] for key in order]
     first = len(nodes)
     nodes.extend(siblings)
     for position, node in enumerate(siblings):
@@ -78,7 +79,7 @@ cdef int freeze_flatten(list siblings, list nodes) except -1:
     return 0
 
 
-def freeze_order(node):
+cdef tuple freeze_order(list node):
     """The sorting key of a node among its siblings."""
     segment = node[0]
     if len(segment) == 1:

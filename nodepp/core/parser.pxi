@@ -21,7 +21,10 @@ cdef enum:
 
 cpdef enum:                # Python code that registers routes uses them too
     METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_PUT = 8, METHOD_DELETE = 16
-    METHOD_OPTIONS = 32, METHOD_PATCH = 64, METHOD_CONNECT = 128, METHOD_UNKNOWN = 256
+    METHOD_OPTIONS = 32, METHOD_PATCH = 64
+
+cdef enum:                 # and those that nobody can register for
+    METHOD_CONNECT = 128, METHOD_UNKNOWN = 256
 
 cdef enum:                 # what the fields said, one bit each
     SAID_HOST = 1, SAID_LENGTH = 2, SAID_CLOSE = 4, SAID_KEEP_ALIVE = 8, SAID_CONTINUE = 16
