@@ -1,7 +1,8 @@
-"""A connection of a living engine: bytes in pieces, and the end of the client."""
+"""A connection of a living engine: bytes in pieces, calls that fail, and the end of the client."""
 
 from __future__ import annotations
 
+import errno
 import socket
 
 import common
@@ -15,7 +16,21 @@ server = harness.Server(
 settle = server.idle
 
 
+FAULTS = [("malloc", 0), ("recv", errno.ECONNRESET), ("recv", errno.EAGAIN), ("send", 0),
+          ("send", errno.EAGAIN), ("send", errno.EPIPE), ("malloc", 0), ("recv", errno.EINTR)]
+
+
+def arm(choice: int) -> None:
+    """One call that fails, soon; and sends that are cut."""
+    call, number = FAULTS[choice % len(FAULTS)]
+    _core.probe_fault(call, 1 + choice // 8 % 8, number, 1 + choice // 64)
+    _core.probe_send_limit(choice * 3 % 500)
+
+
 def one_input(raw: bytes) -> None:
+    faulty = len(raw) > 1 and raw[0] & 128
+    if faulty:
+        arm(raw[-1])
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
@@ -32,8 +47,10 @@ def one_input(raw: bytes) -> None:
         received += drain(ours)
     ours.close()
     settle()
-    methods = [seen.method for seen in server.app.seen.pop(1, [])]
-    if "HEAD" not in methods and b"HEAD" not in raw:
+    server.app.seen.pop(1, None)
+    if faulty:
+        _core.probe_fault_clear()
+    elif b"HEAD" not in raw:
         read_responses(received, ())           # raises what is no response
     if not harness.balanced(connections=True):
         raise AssertionError(f"left over: {_core.probe_balance()}")
