@@ -2,6 +2,7 @@
 #
 #   make run        builds, and serves the sample application (PORT=8081 make run)
 #   make test       builds, and runs the test suite (TESTS="tests/test_config.py -k size" for a part of it)
+#   make build      compiles the core, and no more
 #   make bench      measures against other servers; see bench/README.md
 #   make lint       ruff and cython-lint
 #   make types      mypy on the package, and the typed face of the core against the core

@@ -543,9 +543,9 @@ def test_limit_of_descriptors_is_raised_for_the_connections(start) -> None:
 
 
 def test_ready_within_the_budget(start) -> None:
-    """Exec to Ready: 120 ms is the budget on an idle machine; ten times that is a mistake."""
+    """Exec to Ready: 120 ms is the budget on an idle machine; twenty times that is a mistake."""
     before = time.monotonic()
     server = start("-p", "0")
     server.port()
-    assert time.monotonic() - before < 1.2 or os.environ.get("NODEPP_FLAVOUR") in ("asan", "trace")
+    assert time.monotonic() - before < 2.4 or os.environ.get("NODEPP_FLAVOUR") in ("asan", "trace")
     server.stop()
