@@ -51,8 +51,8 @@ cdef void accesslog_write(const connection_t* c, const request_t* r, int status,
                           uint64_t number) noexcept:
     """Appends the line of one answer; `size` is the bytes of its content."""
     cdef int64_t elapsed_us = (clock_read_ns() - r.begun_ns) // 1000
-    # The longest line: three texts of the maximum size, each byte escaped as \u00xx in JSON.
-    if ACCESSLOG_ROOM - accesslog_used < 3 * 6 * ACCESSLOG_TEXT_MAX + 1024:
+    # The longest line: four texts of the maximum size, each byte escaped as \u00xx in JSON.
+    if ACCESSLOG_ROOM - accesslog_used < 4 * 6 * ACCESSLOG_TEXT_MAX + 1024:
         accesslog_flush()
     if accesslog_kind == ACCESSLOG_JSON:
         accesslog_json(c, r, status, size, elapsed_us)
