@@ -345,6 +345,8 @@ cdef int format_put_character(format_writer_t* writer, format_spec_t* spec, obje
     """%c of a str of one character or of its code point. Escaped as %s is: nobody who writes
     %c of a visitor's character wants markup."""
     cdef object text = value
+    if not PyLong_CheckExact(value) and not PyUnicode_CheckExact(value):
+        format_commit(writer)              # its len() or comparison may be Python code
     if isinstance(value, int):
         if not 0 <= value <= 0x10FFFF:
             format_fail(writer, ValueError, f"%c wants a code point, not {value}")
