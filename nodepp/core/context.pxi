@@ -5,6 +5,9 @@
 #   Never: what the handler is called with or what becomes of its result
 #   Holds: a Request whose life is over holds no pointer: it raises, it never shows other bytes
 
+from codecs import lookup as context_lookup
+
+
 class RequestGone(RuntimeError):
     """A Request was used after its answer had been produced or cut."""
 
@@ -126,8 +129,11 @@ cdef class Request:
         body = self.body
         charset = context_parameter(self.content_type, "charset") or "utf-8"
         try:
+            # Python's own, and quadratic: nobody who means well sends them.
+            if context_lookup(charset).name in ("idna", "punycode"):
+                raise LookupError
             return body.decode(charset, "replace")
-        except LookupError:
+        except (LookupError, ValueError):
             raise RequestError(415, f"the charset {charset!r} is not known") from None
 
     def json(self):
