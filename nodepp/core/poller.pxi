@@ -81,8 +81,9 @@ cdef int poller_add(int fd, uint64_t key, int interest) noexcept:
         return epoll_ctl(poller_epoll_fd, EPOLL_CTL_ADD, fd, &event)
     if poller_table_add(fd, key, interest) < 0:
         return -1
-    if poller_kind_open == POLLER_SELECTORS:
-        return poller_selectors_change(fd, 0, interest)
+    if poller_kind_open == POLLER_SELECTORS and poller_selectors_change(fd, 0, interest) < 0:
+        poller_table_remove(fd)
+        return -1
     return 0
 
 
@@ -100,16 +101,20 @@ cdef int poller_change(int fd, uint64_t key, int old_interest, int interest) noe
 
 
 cdef void poller_remove(int fd, int old_interest) noexcept:
-    """Before the descriptor is closed; its table entry is filled with the last one."""
-    global poller_watched_count
+    """Before the descriptor is closed."""
     cdef epoll_event event
-    cdef int position
     if poller_kind_open == POLLER_EPOLL:
         epoll_ctl(poller_epoll_fd, EPOLL_CTL_DEL, fd, &event)
         return
     if poller_kind_open == POLLER_SELECTORS:
         poller_selectors_change(fd, old_interest, 0)
-    position = poller_position[fd]
+    poller_table_remove(fd)
+
+
+cdef void poller_table_remove(int fd) noexcept nogil:
+    """The entry is filled with the last one."""
+    global poller_watched_count
+    cdef int position = poller_position[fd]
     ensure(position >= 0 and position < poller_watched_count)
     poller_watched_count -= 1
     poller_watched[position] = poller_watched[poller_watched_count]
@@ -156,9 +161,10 @@ cdef int poller_epoll_wait(int timeout_ms, bint release) noexcept:
 
 cdef int poller_table_add(int fd, uint64_t key, int interest) noexcept:
     global poller_watched_count
-    if not poller_table_reserve(fd):
+    if fd < 0 or not poller_can_watch(fd) or not poller_table_reserve(fd):
         return -1
-    ensure(poller_position[fd] == -1)
+    if poller_position[fd] != -1:          # watched already
+        return -1
     poller_position[fd] = poller_watched_count
     poller_watched[poller_watched_count].fd = fd
     poller_watched[poller_watched_count].events = poller_poll_bits(interest)
