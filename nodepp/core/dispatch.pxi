@@ -245,8 +245,8 @@ cdef int dispatch_take_result(Request req, head_t* head, object result,
     """Queues what the handler returned; what cannot be sent is a 500."""
     try:
         dispatch_answer(req, head, result)
-    except Exception as problem:
-        dispatch_fail(req, head, 500, problem, mark)
+    except BaseException as problem:
+        dispatch_blame(req, head, problem, mark)
     return 0
 
 
@@ -257,15 +257,27 @@ cdef int dispatch_raise() except -1:
 
 cdef int dispatch_take_exception(Request req, head_t* head, const mark_t* mark) except -1:
     """The handler raised: what it had rendered is dropped, the host makes the page."""
-    global dispatch_interrupt
     try:
         dispatch_raise()
-    except Exception as problem:
-        dispatch_fail(req, head, 500, problem, mark)
     except BaseException as problem:
-        dispatch_interrupt = problem   # raised again when this turn is over
-        dispatch_fail(req, head, 500, RuntimeError(f"stopped by {type(problem).__name__}"), mark)
+        dispatch_blame(req, head, problem, mark)
     return 0
+
+
+cdef int dispatch_blame(Request req, head_t* head, problem, const mark_t* mark) except -1:
+    """An exception is a 500; one that is to end the program is raised when the turn is over."""
+    if not isinstance(problem, Exception):
+        dispatch_keep_interrupt(problem)
+        problem = RuntimeError(f"stopped by {type(problem).__name__}")
+    return dispatch_fail(req, head, 500, problem, mark)
+
+
+cdef void dispatch_keep_interrupt(problem) noexcept:
+    """KeyboardInterrupt or SystemExit: raised again when this turn is over, for in its midst the
+    tables would be left half done. Other exceptions are not kept."""
+    global dispatch_interrupt
+    if not isinstance(problem, Exception):
+        dispatch_interrupt = problem
 
 
 cdef int dispatch_fail(Request req, head_t* head, int status, problem,
@@ -278,6 +290,7 @@ cdef int dispatch_fail(Request req, head_t* head, int status, problem,
     req.type = RESPONSE_HTML
     req.html = True
     req.iterator = None
+    req.streaming = False
     req.paged = True
     try:
         dispatch_request_now = <PyObject*>req
@@ -288,7 +301,8 @@ cdef int dispatch_fail(Request req, head_t* head, int status, problem,
         dispatch_answer(req, head, result)
         if problem is not None and head.status >= 500:
             stats.handler_errors += 1
-    except Exception as failure:
+    except BaseException as failure:
+        dispatch_keep_interrupt(failure)
         stats.handler_errors += 1
         output_rewind(mark)
         req.iterator = None
@@ -303,8 +317,8 @@ cdef int dispatch_log(int level, str message) except -1:
     """A line in the error log; a log that fails must not take an answer with it."""
     try:
         dispatch_host.log(level, message)
-    except Exception:
-        return 0
+    except BaseException as problem:
+        dispatch_keep_interrupt(problem)
     return 0
 
 
@@ -362,6 +376,8 @@ cdef int dispatch_text(Request req, head_t* head, str text) except -1:
 
 cdef int dispatch_json(Request req, head_t* head, object value) except -1:
     encoded = dispatch_json_encode(value)
+    if unlikely_(not PyBytes_CheckExact(encoded)):
+        encoded = bytes(memoryview(encoded))
     if unlikely_(not dispatch_json_settled):
         dispatch_settle_json()
     return dispatch_bytes(req, head, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded),

@@ -15,9 +15,20 @@ cdef object stream_nothing = object()  # what next() gives at the end
 
 cdef int stream_answer(Request req, head_t* head, object iterator) except -1:
     """Queues the head and the first piece; a failure before that is still a 500."""
-    cdef bint with_body
-    first = stream_next(req, iterator)
+    try:
+        first = stream_next(req, iterator)
+        if output.body_start:
+            raise RuntimeError("out() belongs into the handler, not into the iterator it returned")
+    except BaseException:
+        stream_close(iterator)
+        raise
     req.streaming = True
+    return stream_answer_first(req, head, iterator, first)
+
+
+cdef int stream_answer_first(Request req, head_t* head, object iterator, bytes first) except -1:
+    """The iterator has begun well; `first` is None when it has ended at once."""
+    cdef bint with_body
     extra = dispatch_finish_head(req, head, RESPONSE_BINARY, True)
     with_body = response_has_body(head.status) and req.r.head.method != METHOD_HEAD
     req.chunked = req.r.head.minor > 0
@@ -54,7 +65,7 @@ cdef object stream_next(Request req, iterator):
         return None
     if isinstance(piece, str):
         return piece.encode()
-    return piece if isinstance(piece, bytes) else bytes(memoryview(piece))
+    return piece if PyBytes_CheckExact(piece) else bytes(memoryview(piece))
 
 
 cdef int stream_queue(Request req, bytes piece) except -1:
@@ -99,7 +110,7 @@ cdef int stream_begin(connection_t* c, request_t* r, Request req) except -1:
     if own == NULL:
         # Not a byte has left yet, but bytes are queued: cut rather than end it short.
         stream_end(c, r, req)
-        c.cut = True
+        c.cut = c.closing = True
         stats.refused_memory += 1
         return 0
     req.r = own
@@ -129,13 +140,8 @@ cdef int stream_step(connection_t* c) noexcept:
         stream_report(req, problem)
         return STREAM_BROKEN
     except BaseException as problem:
-        stream_interrupt(problem)
+        dispatch_keep_interrupt(problem)
         return STREAM_BROKEN
-
-
-cdef void stream_interrupt(problem) noexcept:
-    global dispatch_interrupt
-    dispatch_interrupt = problem
 
 
 cdef void stream_report(Request req, problem) noexcept:
@@ -143,7 +149,8 @@ cdef void stream_report(Request req, problem) noexcept:
     stats.handler_errors += 1
     try:
         dispatch_host.stream_error(req, problem)
-    except Exception as failure:
+    except BaseException as failure:
+        dispatch_keep_interrupt(failure)
         dispatch_log(1, f"a stream failed: {problem!r}; reporting it failed: {failure!r}")
 
 
@@ -174,4 +181,4 @@ cdef void stream_close(iterator) noexcept:
     except Exception as problem:
         dispatch_log(1, f"close() of a streamed iterator failed: {problem!r}")
     except BaseException as problem:
-        stream_interrupt(problem)
+        dispatch_keep_interrupt(problem)

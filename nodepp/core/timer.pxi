@@ -1,6 +1,6 @@
 # core/timer.pxi — what the application wants done every so often
 #   Owns:  periodic callbacks on the engine's thread
-#   Uses:  limits, clock, connection, dispatch, stream
+#   Uses:  limits, clock, connection, dispatch
 #   Never: exactness: a callback runs at the end of the turn in which it is due
 #   Holds: a callback that fails is logged and comes again; missed beats are not made up for
 
@@ -10,9 +10,9 @@ cdef int64_t timer_next_ms = <int64_t>1 << 62
 
 cdef int timer_add(double seconds, callback) except -1:
     global timer_next_ms
+    if not 0.001 <= seconds <= 1e9:
+        raise ValueError(f"every {seconds} s: a millisecond at least, 1e9 s at most")
     cdef int64_t interval_ms = <int64_t>(seconds * 1000)
-    if interval_ms < 1:
-        raise ValueError(f"every {seconds} s is too often: a millisecond at least")
     timer_entries.append([clock_now_ms + interval_ms, interval_ms, callback])
     timer_next_ms = min(timer_next_ms, clock_now_ms + interval_ms)
     return 0
@@ -38,7 +38,7 @@ cdef void timer_call(callback) noexcept:
     except Exception as problem:
         timer_report(problem)
     except BaseException as problem:
-        stream_interrupt(problem)
+        dispatch_keep_interrupt(problem)
 
 
 cdef void timer_report(problem) noexcept:
