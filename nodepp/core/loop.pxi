@@ -95,7 +95,9 @@ cdef int loop_drain_wakeup() noexcept:
 cdef int loop_advance(connection_t* c, int ready) except -1:
     """A connection is ready for what it waits for."""
     if c.state == CONNECTION_WRITING or c.state == CONNECTION_STREAMING:
-        if ready & (POLLER_WRITE | POLLER_GONE):
+        if unlikely_(ready & POLLER_GONE) and c.pending == NULL:
+            loop_close(c)              # an iterator that has nothing to say would not find out
+        elif ready & (POLLER_WRITE | POLLER_GONE):
             return loop_after_flush(c, connection_flush(c))
         return 0
     if c.state == CONNECTION_LINGERING:
