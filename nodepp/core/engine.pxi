@@ -77,14 +77,19 @@ cdef class Engine:
         the rest after `grace_ms`. May be called from a handler or a signal handler, again with a
         shorter grace too."""
         if engine_open_now is self:
-            house_stop(grace_ms)
+            house_stop(max(0, min(grace_ms, <int64_t>1 << 40)))
 
     def close(self) -> None:
         """Closes all connections and gives the tables back; listening sockets are left alone."""
+        global loop_in_turn
         if engine_open_now is self:
             if loop_in_turn:
                 raise RuntimeError("close() was called from within a turn: use stop()")
-            engine_close_rooms()
+            loop_in_turn = True        # close() of an iterator may call the engine again
+            try:
+                engine_close_rooms()
+            finally:
+                loop_in_turn = False
 
     def fileno(self) -> int:
         """The descriptor that another loop can watch (epoll only), else -1."""
@@ -94,7 +99,11 @@ cdef class Engine:
         """Takes over a connected, non-blocking stream socket; its slot. `peer`: (ip, port), None
         for a unix socket. The descriptor is the engine's to close from now on."""
         cdef peer_t address
+        from os import fstat
         engine_check_open(self)
+        fstat(fd)                      # OSError: there is no such descriptor
+        if not loop_in_turn:
+            clock_update()
         memset(&address, 0, sizeof(address))
         address.family = <uint8_t>AF_UNIX
         if peer is not None:
@@ -288,7 +297,7 @@ cdef int engine_close_rooms() except -1:
     if tables_connection != NULL:
         house_empty()
     listener_close()
-    accesslog_flush()
+    accesslog_set(-1, ACCESSLOG_OFF)
     timer_close()
     connection_close_buffers()
     output_close()

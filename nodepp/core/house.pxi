@@ -7,6 +7,7 @@
 
 cdef int64_t house_cut_ms              # while stopping: when the rest is cut
 cdef bint house_swept                  # idle connections have been closed
+cdef bint house_doors_open             # while stopping: listeners are still to be closed
 cdef uint32_t house_capacity           # connections before the reserve begins
 cdef int64_t house_full_logged_ms
 
@@ -16,7 +17,8 @@ cdef const char* HOUSE_FULL = (
 
 
 cdef int house_accept(int index) except -1:
-    """Accepts until nobody waits, within a bound: those who are here want their turn."""
+    """Accepts until nobody waits, within a bound: those who are here want their turn. 1: more may
+    be waiting."""
     cdef peer_t peer
     cdef int i, fd
     for i in range(ACCEPT_COUNT_TURN):
@@ -25,13 +27,13 @@ cdef int house_accept(int index) except -1:
             stats.accepted += 1
             house_welcome(fd, &peer)
         elif fd == TRANSPORT_AGAIN:
-            break
+            return 0
         elif fd == TRANSPORT_EXHAUSTED:
             stats.accept_pauses += 1
             dispatch_log(2, "out of file descriptors: accepting is paused (raise ulimit -n)")
             listener_park()
-            break
-    return 0
+            return 0
+    return 1
 
 
 cdef int house_welcome(int fd, const peer_t* peer) except -1:
@@ -116,20 +118,33 @@ cdef int house_feed_starved() except -1:
 
 
 cdef int house_stop(int64_t grace_ms) except -1:
-    """Nobody new; who is being served is served; the rest is cut after `grace_ms`."""
-    global connection_draining, house_cut_ms, house_swept
-    cdef int i
+    """Nobody new; who is being served is served; the rest is cut after `grace_ms`. Within a turn
+    (a handler or a signal handler calls) the listeners are closed at its end: a peer who is sent
+    away needs the output buffer, which may be in use."""
+    global connection_draining, house_cut_ms, house_swept, house_doors_open
+    if not loop_in_turn:
+        clock_update()
     if not connection_draining:
-        # Whoever has been accepted by the kernel was promised an answer.
-        for i in range(listener_count):
-            if listener_table[i].watched:
-                house_accept(i)
-        listener_close()
-        connection_draining = True
+        connection_draining = house_doors_open = True
         house_swept = False
         house_cut_ms = clock_now_ms + grace_ms
     elif clock_now_ms + grace_ms < house_cut_ms:
         house_cut_ms = clock_now_ms + grace_ms
+    if house_doors_open and not loop_in_turn:
+        house_close_doors()
+    return 0
+
+
+cdef int house_close_doors() except -1:
+    """Whoever has been accepted by the kernel was promised an answer, as far as there are slots."""
+    global house_doors_open
+    cdef uint32_t rounds = limits.connection_count_max // ACCEPT_COUNT_TURN + 1
+    cdef int i
+    house_doors_open = False
+    for i in range(listener_count):
+        while rounds and listener_table[i].watched and house_accept(i):
+            rounds -= 1
+    listener_close()
     return 0
 
 
@@ -139,6 +154,8 @@ cdef int house_stop_step() except -1:
     cdef connection_t* c
     cdef uint32_t slot
     cdef bint cut = clock_now_ms >= house_cut_ms
+    if house_doors_open:
+        house_close_doors()
     if not cut and house_swept:
         return 0
     house_swept = True
@@ -174,9 +191,11 @@ cdef int house_sweep(connection_t* c) except -1:
 
 
 cdef void house_empty() noexcept:
-    """Closes every connection, whatever it is at."""
-    cdef uint32_t slot = tables_highest_used
-    while slot > 0:
-        slot -= 1
-        if slot < tables_highest_used and tables_connection[slot].state != CONNECTION_FREE:
-            loop_close(&tables_connection[slot])
+    """Closes every connection, whatever it is at; also one that an iterator's close() adopts."""
+    cdef uint32_t slot
+    while tables_used_count:
+        slot = tables_highest_used
+        while slot > 0:
+            slot -= 1
+            if slot < tables_highest_used and tables_connection[slot].state != CONNECTION_FREE:
+                loop_close(&tables_connection[slot])
