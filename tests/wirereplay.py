@@ -107,6 +107,8 @@ class Play:
 
     def responses(self) -> list[Response]:
         methods = [expected.method for expected in self.case.responses if not expected.interim]
+        if methods and not methods[0] and self.case.data.startswith(b"HEAD "):
+            methods[0] = "HEAD"      # refused: the case does not name it, the bytes do
         if self.case.final == "open":
             methods.append("GET")
         closed = self.client.closed == "eof"

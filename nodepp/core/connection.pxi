@@ -16,6 +16,7 @@ cdef struct input_t:                   # bytes being looked at this turn
     const uint8_t* end
     request_t* holder                  # in whose block they lie; NULL: in scratch
     uint16_t refusal                   # status, after CONNECTION_REFUSED
+    bint refusal_with_body             # False: of HEAD
 
 cdef uint8_t* connection_scratch       # SCRATCH_SIZE bytes; one recv at a time goes there
 cdef bint connection_draining          # the engine stops: each answer is its connection's last
@@ -129,7 +130,7 @@ cdef int connection_next(connection_t* c, input_t* input, request_t** ready) noe
     else:
         # What came before and what has come now, in one block; parsing goes on where it stopped.
         if not request_append(r, input.at, input.end - input.at):
-            return connection_refuse(input, 503)
+            return connection_refuse(input, r, 503)
         input.at = input.end
         outcome = parser_run(&r.head, r.block, r.block_size)
         if outcome == PARSER_INCOMPLETE:
@@ -151,14 +152,17 @@ cdef int connection_next(connection_t* c, input_t* input, request_t** ready) noe
     return connection_begin_body(c, input, r)
 
 
-cdef inline int connection_refuse(input_t* input, uint16_t status) noexcept nogil:
+cdef inline int connection_refuse(input_t* input, const request_t* r,
+                                  uint16_t status) noexcept nogil:
     input.refusal = status
+    input.refusal_with_body = request_wants_body(r)
     return CONNECTION_REFUSED
 
 
 cdef int connection_refuse_request(input_t* input, request_t* r, uint16_t status) noexcept nogil:
+    connection_refuse(input, r, status)
     request_release(r)
-    return connection_refuse(input, status)
+    return CONNECTION_REFUSED
 
 
 cdef void connection_drop_holder(input_t* input) noexcept nogil:

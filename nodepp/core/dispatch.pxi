@@ -308,7 +308,7 @@ cdef int dispatch_fail(Request req, head_t* head, int status, problem,
         req.iterator = None
         req.connection.closing = True
         head.status = 500
-        response_queue_brief(500, True)
+        response_queue_brief(500, req.r.head.method != METHOD_HEAD)
         dispatch_log(1, f"the page for status {status} failed: {type(failure).__name__}: {failure}")
     return 0
 

@@ -1,6 +1,6 @@
 # core/house.pxi — what a turn does beside answering: who comes in, who has to go
 #   Owns:  accepting, deadlines that have passed, the end of starvation, stopping
-#   Uses:  limits, clock, tables, deadline, poller, transport, output, response, listener,
+#   Uses:  limits, clock, tables, deadline, poller, transport, output, response, request, listener,
 #          connection, dispatch, loop
 #   Never: requests
 #   Holds: whoever is sent away is told why, if he can still hear it
@@ -100,7 +100,7 @@ cdef int house_time_out(connection_t* c) except -1:
         return 0
     connection_leave_starved(c)
     output_begin()
-    loop_refuse(c, status)
+    loop_refuse(c, status, request_wants_body(c.request))
     return loop_after_flush(c, connection_flush(c))
 
 

@@ -136,7 +136,7 @@ cdef int loop_feed(connection_t* c, input_t* input) except -1:
             break
         if unlikely_(outcome != CONNECTION_READY):
             if outcome == CONNECTION_REFUSED:
-                loop_refuse(c, input.refusal)
+                loop_refuse(c, input.refusal, input.refusal_with_body)
                 break
             if loop_continue(c, input):
                 break
@@ -181,14 +181,14 @@ cdef int loop_keep_input(connection_t* c, input_t* input) noexcept:
     return 0
 
 
-cdef int loop_refuse(connection_t* c, uint16_t status) except -1:
+cdef int loop_refuse(connection_t* c, uint16_t status, bint with_body) except -1:
     """Answers with a line of text and closes after it."""
     if status == 503:
         stats.refused_memory += 1
     stats.status_class[status // 100] += 1
     c.answered += 1
     c.closing = c.linger = True
-    response_queue_brief(status, True)
+    response_queue_brief(status, with_body)
     return 0
 
 

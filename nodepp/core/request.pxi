@@ -119,6 +119,11 @@ cdef request_t* request_own(request_t* r) noexcept nogil:
     return own
 
 
+cdef inline bint request_wants_body(const request_t* r) noexcept nogil:
+    """RFC 9110 §9.3.2: an answer to HEAD has no body, a refusal neither."""
+    return r == NULL or r.head.method != METHOD_HEAD
+
+
 cdef inline void request_copy_head(parser_t* into, const parser_t* head) noexcept nogil:
     cdef size_t field_count = head.field_count + 1    # with the one that is being read
     if field_count > FIELD_COUNT_CEILING:

@@ -156,8 +156,8 @@ cdef int response_queue_rendered(const head_t* head, bint with_body) except -1:
     return 0
 
 
-cdef int response_queue_brief(int status, bint close) except -1:
-    """Queues an answer of the engine itself: a line of text that names the status."""
+cdef int response_queue_brief(int status, bint with_body) except -1:
+    """Queues the engine's own last answer on a connection: a line of text that names the status."""
     cdef head_t head
     cdef const status_line_t* line = &response_line[status]
     cdef char extra[32]
@@ -165,7 +165,7 @@ cdef int response_queue_brief(int status, bint close) except -1:
     head.status = status
     head.type = response_type_line[RESPONSE_TEXT].text
     head.type_size = response_type_line[RESPONSE_TEXT].size
-    head.close = close
+    head.close = True
     # "400 Bad Request\n": what stands in the status line after "HTTP/1.1 ", less its CR.
     cdef char text[64]
     cdef size_t size = line.size - 10
@@ -178,4 +178,4 @@ cdef int response_queue_brief(int status, bint close) except -1:
         head.extra_size = 13 + scan_write_decimal(extra + 13, RETRY_AFTER_S)
         memcpy(extra + head.extra_size, b"\r\n", 2)
         head.extra_size += 2
-    return response_queue(&head, text, size)
+    return response_queue(&head, text, size if with_body else 0)
