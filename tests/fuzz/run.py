@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import os
@@ -21,7 +22,6 @@ ROOT = HERE.parent.parent
 BUILD = ROOT / "build" / "fuzz"
 LIBRARY = BUILD / "lib"
 TARGETS = ("parser", "engine", "form")
-DIRECTIVES = "boundscheck=False,wraparound=False,cdivision=True,initializedcheck=False"
 
 # What is undefined traps: the runtime that atheris preloads knows of addresses only. Cython calls
 # functions through other types and adds 0 to NULL, which is what the two exceptions are for.
@@ -56,7 +56,8 @@ def prepare() -> None:
         sys.exit("fuzz: clang is missing. On Debian or Ubuntu: apt-get install clang")
     if importlib.util.find_spec("atheris") is None:
         sys.exit(f"fuzz: atheris is missing: {sys.executable} -m pip install atheris")
-    sources = [ROOT / "nodepp" / "_core.pyx", *sorted((ROOT / "nodepp" / "core").glob("*.px[id]"))]
+    parts = sorted((ROOT / "nodepp" / "core").glob("*.px[id]"))
+    sources = [ROOT / "setup.py", HERE / "run.py", ROOT / "nodepp" / "_core.pyx", *parts]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     stamp = BUILD / "built"
     if not stamp.exists() or stamp.read_text() != digest:
@@ -66,11 +67,20 @@ def prepare() -> None:
         shutil.copy(path, LIBRARY / "nodepp")
 
 
+def directives() -> list[str]:
+    """Cython's directives as setup.py has them, so that what is fuzzed is what is shipped."""
+    for node in ast.parse((ROOT / "setup.py").read_text()).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "DIRECTIVES":
+            found = ast.literal_eval(node.value)
+            return [word for name, value in found.items() for word in ("-X", f"{name}={value}")]
+    sys.exit("fuzz: setup.py has no DIRECTIVES any more")
+
+
 def build() -> None:
     (LIBRARY / "nodepp").mkdir(parents=True, exist_ok=True)
     source = BUILD / "_core.c"
     subprocess.run(
-        [sys.executable, "-m", "cython", "-3", "-X", DIRECTIVES, "-I", "nodepp", "-o", source,
+        [sys.executable, "-m", "cython", *directives(), "-I", "nodepp", "-o", source,
          "nodepp/_core.pyx"], cwd=ROOT, check=True,
     )  # fmt: skip
     core = LIBRARY / "nodepp" / ("_core" + sysconfig.get_config_var("EXT_SUFFIX"))
