@@ -72,6 +72,7 @@ class Server:
         self.engine: Optional[Engine] = None
         self.listeners: list[listening.Listener] = []
         self.stopping_since: Optional[float] = None
+        self._turns_at_stop = 0
         self._access_fd = -1                # of a file that we opened
         self._handlers: dict[int, Any] = {}
         self._pipe: tuple[int, int] = (-1, -1)
@@ -220,6 +221,20 @@ class Server:
         open_count = self.engine.connection_count
         log.write(ALWAYS, f"Stopping: {_count(open_count, 'connection')} open.")
         self.engine.stop(self.config.graceful_timeout_ms)
+        self._turns_at_stop = self.engine.stats()["turns"]
+        self.engine.every(0.05, self._close_listeners)
+
+    def _close_listeners(self) -> None:
+        """While requests finish, new peers are refused at once instead of waiting in vain.
+
+        The engine lets in whoever the kernel had accepted at the end of the turn in which it was
+        stopped; two turns later it does not look at the sockets any more.
+        """
+        assert self.engine is not None
+        if self.engine.stats()["turns"] >= self._turns_at_stop + 2:
+            for listener in self.listeners:
+                listener.close()
+            self.listeners.clear()
 
     def _say_stopped(self) -> None:
         assert self.engine is not None

@@ -290,17 +290,26 @@ def test_request_in_flight_is_finished_before_the_stop(start, number: int) -> No
     assert re.search(r"Stopped in \d+\.\d s, after 1 request\.", server.text)
 
 
-def test_stopping_server_takes_no_new_connection(start) -> None:
+def test_stopping_server_refuses_new_connections_while_it_drains(start) -> None:
     server = start("-p", "0")
     port = server.port()
-    with ask(port, "/slow") as connection:
+
+    def is_refused() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    with ask(port, "/endless") as connection:
         read_some(connection)
         server.send(signal.SIGTERM)
         server.wait_for("Stopping")
-        with pytest.raises(OSError), ask(port, "/") as second:
-            if not read_some(second):
-                raise ConnectionResetError
-    server.end()
+        until(is_refused)
+        assert server.process.poll() is None
+        server.send(signal.SIGQUIT)
+        server.wait_for("Cut 1 connection")
+    assert server.end() == 0
 
 
 @pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGQUIT,)])
