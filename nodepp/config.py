@@ -223,8 +223,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence that names the nearest of the known names, or nothing."""
     from difflib import get_close_matches
 
-    by_lower = {other.lower(): other for other in known}
-    found = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
+    # Without the dashes of options: all have them, and they would make all of them alike.
+    by_lower = {other.lower().lstrip("-"): other for other in known}
+    found = get_close_matches(name.lower().lstrip("-"), by_lower, n=1, cutoff=0.7)
     return f" Did you mean {by_lower[found[0]]!r}?" if found else ""
 
 

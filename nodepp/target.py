@@ -191,6 +191,7 @@ def _as_app(value: Any, module: ModuleType, attribute: str) -> App:
         return _from_npp(module)
     kind = type(value).__name__
     if callable(value) and kind in ("function", "type", "method"):
+        _refuse_arguments(value, f"{module.__name__}:{attribute}")
         made = value()                      # a factory, such as create_app
         if isinstance(made, App):
             return made
@@ -198,6 +199,21 @@ def _as_app(value: Any, module: ModuleType, attribute: str) -> App:
     raise StartError(
         f"{module.__name__}:{attribute} is of type {kind}; nodepp serves an App, or a module with"
         f" npp_app_main.{_candidates(module)}")
+
+
+def _refuse_arguments(value: Any, named: str) -> None:
+    """StartError for a callable that cannot be called without arguments: no factory."""
+    import inspect
+
+    try:
+        signature = inspect.signature(value)
+        signature.bind()
+    except ValueError:                      # a callable of C that does not say
+        return
+    except TypeError:
+        raise StartError(
+            f"{named} takes {signature}, so it makes no App. ASGI and WSGI applications are not"
+            " served yet.") from None
 
 
 def _from_npp(module: ModuleType) -> App:

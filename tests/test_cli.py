@@ -237,6 +237,18 @@ def test_factory_and_single_app_are_found_without_a_name(run, folder: Path) -> N
     assert "main:site from main.py" in run("--check", "main")[1]
 
 
+def test_function_with_arguments_is_no_factory(run, folder: Path) -> None:
+    (folder / "app.py").write_text("async def app(scope, receive, send):\n    pass\n")
+    assert run("--check") == (
+        3, "",
+        "app:app takes (scope, receive, send), so it makes no App."
+        " ASGI and WSGI applications are not served yet.\n")
+
+
+def test_dashes_make_no_option_alike(run) -> None:
+    assert run("--workers", "4")[2].startswith("nodepp-run has no option --workers.\n")
+
+
 def test_module_of_node_plus_plus_needs_no_app(run, folder: Path) -> None:
     (folder / "app.py").write_text(
         "from nodepp.npp import *\n\ndef npp_app_main():\n    OUT('hello')\n")
