@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nodepp import _core
+from nodepp import App, _core, current
 from nodepp._core import Raw, html_escape, probe_escape, probe_format, probe_format_used, raw
+from nodepp.testing import Client
 
 
 def out(text, *args):
@@ -374,6 +375,19 @@ def test_a_row_of_values_is_what_python_writes(values, between):
 @example("日'")
 def test_html_escape_escapes_text(text):
     assert html_escape(text) == escaped(text)
+
+
+def test_what_a_character_writes_itself_moves_no_text():
+    """%c of a str with a len() of its own, which rendered a page: the output moved to a larger
+    block, and the rest of the text was written to where it had been."""
+    class Long(str):
+        def __len__(self):
+            current().out("y" * 3_000_000)
+            return 1
+
+    app = App()
+    app.get("/")(lambda req: req.out("before %c after", Long("a")))
+    assert Client(app).get("/").body == b"before " + b"y" * 3_000_000 + b"a after"
 
 
 def test_html_escape_takes_anything_and_trusts_nothing():

@@ -571,6 +571,10 @@ def test_a_cookie_comes_back_as_it_was_set(value):
         ("a", {"domain": "x\n"}),
         ("a", {"domain": "x; Secure"}),
         ("a", {"expires": "now\r\nX: y"}),
+        # Years that have no four digits read past the table of them.
+        ("a", {"expires": 10**17}),
+        ("a", {"expires": 253402300800}),
+        ("a", {"expires": -(10**14)}),
         ("a", {"samesite": "sometimes"}),
     ],
 )
