@@ -1005,3 +1005,22 @@ def test_figures_count_what_happened(serve):
     assert stats["bytes_in"] == len(GET) * 3 + 12 + len("/missing/204") - len("/echo/echo")
     assert stats["bytes_out"] == len(client.read()) + len(other.read())
     assert stats["poller"] == server.engine.poller
+
+
+def test_stop_before_open_is_not_forgotten():
+    """A SIGTERM that came between making the engine and opening it was lost, and the server ran on."""
+    from nodepp import _core
+
+    router = _core.Router()
+
+    class Host:
+        error = stream_error = log = json_encode = json_decode = staticmethod(lambda *_: b"")
+
+    engine = _core.Engine({}, router, Host())
+    engine.stop(1000)
+    engine.open([])
+    try:
+        assert engine.stopping
+        engine.run()
+    finally:
+        engine.close()

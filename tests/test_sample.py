@@ -49,7 +49,8 @@ def sample(monkeypatch):
 
 @pytest.fixture
 def client(sample):
-    return Client(sample.app, res=str(ROOT / "res"), resmin=str(ROOT / "resmin"))
+    # A million lines take a while with sanitizers on; nothing here measures time.
+    return Client(sample.app, res=str(ROOT / "res"), resmin=str(ROOT / "resmin"), timeout=120)
 
 
 # --- every page -----------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ cdef class Engine:
     cdef Router router
     cdef object host
     cdef readonly str poller           # the poller in use, after open()
+    cdef int64_t stop_at_open_ms       # stop() was called before open(): its grace; else -1
 
     def __init__(self, dict settings not None, Router router not None, host):
         unknown = set(settings) - engine_keys
@@ -33,6 +34,7 @@ cdef class Engine:
         self.settings = settings
         self.router = router
         self.host = host
+        self.stop_at_open_ms = -1
 
     def open(self, list listeners not None) -> None:
         """Reserves the tables and watches `listeners`: (descriptor, "tcp" or "unix") of bound,
@@ -45,9 +47,13 @@ cdef class Engine:
         engine_open_now = self
         try:
             engine_open_rooms(self, listeners)
+            if self.stop_at_open_ms >= 0:
+                house_stop(self.stop_at_open_ms)
         except BaseException:
             self.close()
             raise
+        finally:
+            self.stop_at_open_ms = -1
 
     def turn(self, int timeout_ms=-1) -> int:
         """One pass of the loop: waits `timeout_ms` at most (-1: until something is due), then
@@ -75,9 +81,12 @@ cdef class Engine:
     def stop(self, int64_t grace_ms=30000) -> None:
         """Accepts nobody any more, closes idle connections, finishes what is under way and cuts
         the rest after `grace_ms`. May be called from a handler or a signal handler, again with a
-        shorter grace too."""
+        shorter grace too; before open() it is done as soon as that has been."""
+        grace_ms = max(0, min(grace_ms, <int64_t>1 << 40))
         if engine_open_now is self:
-            house_stop(max(0, min(grace_ms, <int64_t>1 << 40)))
+            house_stop(grace_ms)
+        else:
+            self.stop_at_open_ms = grace_ms    # a signal may be quicker than the start
 
     def close(self) -> None:
         """Closes all connections and gives the tables back; listening sockets are left alone."""

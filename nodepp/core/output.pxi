@@ -47,6 +47,7 @@ cdef output_t output
 
 
 cdef int output_open() except -1:
+    free(output.buffer)                # a probe may have made it grow while no engine was open
     output.buffer = <char*>malloc(OUTPUT_ROOM)
     if output.buffer == NULL:
         raise MemoryError("no room for the output buffer")

@@ -53,6 +53,7 @@ cdef struct parser_t:
     uint16_t field_count
     bint path_escaped      # the path has percent-encodings
     bint absolute          # the target brought its own authority
+    bint secured           # and names https
     uint16_t method_start, method_size
     uint16_t target_start, target_size
     uint16_t path_start, path_size
@@ -324,6 +325,8 @@ cdef int parser_finish(parser_t* p, const uint8_t* data) noexcept nogil:
             return parser_refuse(p, 501)
     if p.method >= METHOD_CONNECT:
         return parser_refuse(p, 501)       # RFC 9110 §9.1
+    if p.secured:
+        return parser_refuse(p, 421)       # RFC 9110 §7.4: https over a connection that is not
     if p.said & SAID_EXPECT_UNKNOWN and newer:
         return parser_refuse(p, 417)
     if p.said & SAID_LENGTH and p.content_length > limits.payload_size_max:

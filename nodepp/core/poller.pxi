@@ -30,6 +30,7 @@ cdef int poller_watched_count
 cdef int poller_watched_room
 cdef int* poller_position          # by descriptor: where it stands in the table, -1: nowhere
 cdef int poller_position_room
+cdef bint poller_waiting           # poll() writes to the table, without the GIL
 cdef int poller_turn_start         # where the next report begins, so that none is left waiting
 cdef object poller_selector        # the selectors.BaseSelector
 
@@ -161,6 +162,8 @@ cdef int poller_epoll_wait(int timeout_ms, bint release) noexcept:
 
 cdef int poller_table_add(int fd, uint64_t key, int interest) noexcept:
     global poller_watched_count
+    if poller_waiting:                     # another thread calls: the table must not move now
+        return -1
     if fd < 0 or not poller_can_watch(fd) or not poller_table_reserve(fd):
         return -1
     if poller_position[fd] != -1:          # watched already
@@ -208,11 +211,14 @@ cdef inline int poller_report(int count, int position, int ready) noexcept nogil
 
 
 cdef int poller_poll_wait(int timeout_ms, bint release) noexcept:
+    global poller_waiting
     cdef int i, ready, bits, at
     cdef int count = 0
     if release:
+        poller_waiting = True
         with nogil:
             ready = poll(poller_watched, poller_watched_count, timeout_ms)
+        poller_waiting = False
     else:
         ready = poll(poller_watched, poller_watched_count, timeout_ms)
     at = poller_begin()

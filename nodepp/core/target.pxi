@@ -39,6 +39,7 @@ cdef const uint8_t* target_skip_authority(parser_t* p, const uint8_t* data) noex
     elif p.target_size > 8 and scan_equal_lower(target, b"https", 5) \
             and memcmp(target + 5, b"://", 3) == 0:
         authority = target + 8
+        p.secured = True
     else:
         return NULL
     path = authority
