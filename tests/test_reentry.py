@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import threading
+import time
 
 import harness
 import pytest
@@ -152,6 +154,35 @@ def test_descriptors_that_cannot_be_adopted_are_refused(serve, tmp_path):
                 with pytest.raises(OSError, match=r"."):
                     server.engine.adopt(file.fileno())
     ours.close()
+    server.idle()
+
+
+def test_another_thread_adopts_or_is_refused_while_the_engine_waits(serve):
+    """poll() writes to its table without the GIL; an adoption moved the table to a larger block."""
+    def adopt():
+        while not over:
+            ours, theirs = socket.socketpair()
+            theirs.setblocking(False)
+            try:
+                server.engine.adopt(theirs.fileno())
+                theirs.detach()
+                adopted.append(ours)
+            except OSError:
+                theirs.close()
+                ours.close()
+            time.sleep(0.0005)
+
+    over: list = []
+    adopted: list[socket.socket] = []
+    server = serve(max_connections=1000)
+    thread = threading.Thread(target=adopt)
+    thread.start()
+    for _ in range(15):
+        server.engine.turn(10)
+    over.append(True)
+    thread.join()
+    for ours in adopted:
+        ours.close()
     server.idle()
 
 
