@@ -238,6 +238,7 @@ class Server:
 
     def _say_stopped(self) -> None:
         assert self.engine is not None
+        self.engine.flush_access_log()      # its last lines come before this one
         duration_s = time.perf_counter() - (self.stopping_since or time.perf_counter())
         count = self.engine.stats()["requests"]
         log.write(ALWAYS, f"Stopped in {duration_s:.1f} s, after {_count(count, 'request')}.")
