@@ -37,8 +37,11 @@ TURNS_MAX = 1000  # for one answer; more is a failure
 GROUPS = {
     "parser": ("parser", "scan", "target", "field", "decimal"),
     "body": ("body", "chunk", "form", "multipart", "upload"),
-    "dispatch": ("dispatch", "route", "freeze", "statics"),
-    "request": ("request", "context", "headers", "visitor", "escape"),
+    "dispatch": ("dispatch", "result", "route", "freeze", "statics"),
+    "request": (
+        *("request", "context", "content", "reply", "fastcall"),
+        *("headers", "visitor", "escape"),
+    ),
     "head": ("response", "clock", "answer"),
     "output": ("output", "format", "stream"),
     "loop": (

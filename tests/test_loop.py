@@ -1008,7 +1008,7 @@ def test_figures_count_what_happened(serve):
 
 
 def test_stop_before_open_is_not_forgotten():
-    """A SIGTERM that came between making the engine and opening it was lost, and the server ran on."""
+    """A SIGTERM between making the engine and opening it was lost, and the server ran on."""
     from nodepp import _core
 
     router = _core.Router()

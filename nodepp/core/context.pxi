@@ -1,7 +1,7 @@
 # core/context.pxi — the request as a handler sees it
 #   Owns:  class Request: what was asked, made into Python objects only when looked at
-#   Uses:  limits, scan, tables, transport, output, format, parser, multipart, form, response,
-#          visitor, headers, answer, dispatch
+#   Uses:  limits, scan, tables, transport, output, format, form, response, visitor, headers,
+#          answer, content, reply, dispatch
 #   Never: what the handler is called with or what becomes of its result
 #   Holds: a Request whose life is over holds no pointer: it raises, it never shows other bytes
 
@@ -111,7 +111,7 @@ cdef class Request:
     @content_type.setter
     def content_type(self, value):
         context_live(self)
-        context_set_type(self, value)
+        reply_set_type(self, value)
 
     @property
     def body(self) -> bytes:
@@ -119,7 +119,7 @@ cdef class Request:
         its file: prefer `files` for uploads."""
         cdef request_t* r = context_live(self)
         if self._body is None:
-            self._body = context_body(r)
+            self._body = content_body(r)
             self.looked = True
         return self._body
 
@@ -127,7 +127,7 @@ cdef class Request:
     def text(self) -> str:
         """The body decoded by its charset, UTF-8 if it names none; wrong bytes become U+FFFD."""
         body = self.body
-        charset = context_parameter(self.content_type, "charset") or "utf-8"
+        charset = content_parameter(self.content_type, "charset") or "utf-8"
         try:
             # Python's own, and quadratic: nobody who means well sends them.
             if context_lookup(charset).name in ("idna", "punycode"):
@@ -150,7 +150,7 @@ cdef class Request:
         RequestError: malformed (400) or beyond the limits (413)."""
         context_live(self)
         if self._form is None:
-            context_read_form(self)
+            content_read_form(self)
         return self._form
 
     @property
@@ -158,7 +158,7 @@ cdef class Request:
         """The uploaded files of a multipart form by field name: UploadFile. Errors as `form`."""
         context_live(self)
         if self._files is None:
-            context_read_form(self)
+            content_read_form(self)
         return self._files
 
     @property
@@ -224,7 +224,7 @@ cdef class Request:
     @status.setter
     def status(self, value):
         context_live(self)
-        context_check_head(self)
+        reply_check_head(self)
         self._status = answer_check_status(value)
 
     # out(text, *args) stands in fastcall.
@@ -233,7 +233,7 @@ cdef class Request:
         """As `out`, but values are never escaped. bytes are appended as they are, without args."""
         context_live(self)
         if output.body_start == 0 or dispatch_request_now != <PyObject*>self:
-            context_begin_out(self)
+            reply_begin_out(self)
         if isinstance(text, bytes):
             if args:
                 raise TypeError("bytes take no arguments")
@@ -252,13 +252,13 @@ cdef class Request:
         """Sets a field of the answer, in place of an earlier one of that name. ValueError: it
         cannot be sent, or is the engine's own (Content-Length, Transfer-Encoding, Date …)."""
         context_live(self)
-        context_set_line(self, name, value)
+        reply_set_line(self, name, value)
 
     def set_cookie(self, name: str, value: str = "", max_age=None, expires=None, path="/",
                    domain=None, secure=False, httponly=False, samesite="Lax") -> None:
         """Adds a Set-Cookie field; arguments as Response.set_cookie."""
         context_live(self)
-        context_add_line(self, "Set-Cookie", headers_cookie(
+        reply_add_line(self, "Set-Cookie", headers_cookie(
             name, value, max_age, expires, path, domain, secure, httponly, samesite))
 
     def redirect(self, url: str, status: int = 303) -> None:
@@ -267,13 +267,13 @@ cdef class Request:
         context_live(self)
         if status not in (301, 302, 303, 307, 308):
             raise ValueError(f"{status} is not a redirection")
-        context_set_line(self, "Location", context_uri(url))
+        reply_set_line(self, "Location", reply_uri(url))
         self._status = status
 
     def no_cache(self) -> None:
         """Tells browser and proxies to keep nothing of this answer."""
         context_live(self)
-        context_set_line(self, "Cache-Control", "private, no-store, no-cache, max-age=0")
+        reply_set_line(self, "Cache-Control", "private, no-store, no-cache, max-age=0")
 
     def __repr__(self):
         if self.r is NULL:
@@ -288,18 +288,6 @@ cdef inline request_t* context_live(Request req) except NULL:
     return req.r
 
 
-cdef str context_uri(str url):
-    """The URL with what is no character of one percent-encoded; controls are left for the check
-    of field values to refuse."""
-    cdef Py_UCS4 character
-    for character in url:
-        if character > 126 or character in ' "<>\\^`{|}':
-            from urllib.parse import quote
-            headers_line("Location", quote(url, safe="\0\r\n!#$%&'()*+,/:;=?@[]~"))
-            return quote(url, safe="!#$%&'()*+,/:;=?@[]~")
-    return url
-
-
 cdef str context_path(const request_t* r):
     cdef const char* path = <const char*>r.data + r.head.path_start
     cdef size_t size = r.head.path_size
@@ -312,136 +300,6 @@ cdef str context_path(const request_t* r):
     size = scan_percent_decode(<const uint8_t*>path, size,
                                <uint8_t*>PyBytes_AS_STRING(decoded), False)
     return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(decoded), size, b"replace")
-
-
-cdef bytes context_body(const request_t* r):
-    if r.content != NULL:
-        return PyBytes_FromStringAndSize(<const char*>r.content, r.content_size)
-    if not r.collecting or r.body.size == 0:
-        return b""
-    if r.body.spool_fd < 0:
-        return PyBytes_FromStringAndSize(<const char*>r.body.block, r.body.size)
-    body = PyBytes_FromStringAndSize(NULL, r.body.size)
-    context_read_spool(r.body.spool_fd, PyBytes_AS_STRING(body), r.body.size)
-    return body
-
-
-cdef int context_read_spool(int fd, char* into, uint64_t size) except -1:
-    cdef uint64_t at = 0
-    cdef ssize_t count
-    while at < size:
-        count = pread(fd, into + at, size - at, at)
-        if count < 0 and errno == EINTR:
-            continue
-        if count <= 0:
-            raise OSError(errno, "the spooled body could not be read")
-        at += count
-    return 0
-
-
-cdef str context_parameter(str content_type, str name):
-    """The value of a parameter of a media type, "" if it has none."""
-    for part in content_type.split(";")[1:]:
-        key, equals, value = part.partition("=")
-        if equals and key.strip().lower() == name:
-            return value.strip().strip('"')
-    return ""
-
-
-cdef int context_read_form(Request req) except -1:
-    """Reads fields and files at once; multipart parts are windows into the body."""
-    cdef request_t* r = req.r
-    cdef MultiDict form = MultiDict()
-    cdef MultiDict files = MultiDict()
-    kind = req.content_type.partition(";")[0].strip().lower()
-    if kind == "application/x-www-form-urlencoded":
-        body = req.body
-        form_parse_urlencoded(<const uint8_t*>PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body),
-                              limits.form_part_count_max, form)
-    elif kind == "multipart/form-data":
-        context_read_multipart(req, r, form, files)
-    req._form = form
-    req._files = files
-    req.looked = True
-    return 0
-
-
-cdef int context_read_multipart(Request req, request_t* r, MultiDict form,
-                                MultiDict files) except -1:
-    """A body that came in pieces was scanned on the way; one that came whole is scanned now."""
-    cdef multipart_t scanner
-    cdef const uint8_t* boundary = NULL
-    cdef size_t size = 0
-    cdef const field_t* field
-    if r.collecting and r.body.incremental:
-        body = None if r.body.spool_fd >= 0 else req.body
-        form_build_multipart(&r.body.multipart, body, r.body.spool_fd, form, files)
-        return 0
-    body = req.body
-    field = &r.head.fields[r.head.type_index]
-    boundary = multipart_boundary(r.data + field.value_start, field.value_size, &size)
-    if boundary == NULL or not multipart_open(&scanner, boundary, size):
-        raise RequestError(400, "the multipart form names no boundary")
-    try:
-        multipart_feed(&scanner, <const uint8_t*>PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
-        multipart_finish(&scanner)
-        form_build_multipart(&scanner, body, -1, form, files)
-    finally:
-        multipart_free(&scanner)
-    return 0
-
-
-cdef int context_set_type(Request req, value) except -1:
-    """Sets the answer's Content-Type; "" sends none."""
-    if not isinstance(value, str):
-        raise TypeError(f"a content type is a str, not {type(value).__name__}")
-    context_check_head(req)
-    req.type_line, req.html = answer_type(value)
-    req.type = -1
-    return 0
-
-
-cdef int context_set_line(Request req, name, value) except -1:
-    """Adds a field line of the answer in place of earlier ones of that name."""
-    headers_line(name, value)
-    lower = name.lower().encode()
-    if req.lines is not None and lower != b"set-cookie":
-        req.lines[:] = [entry for entry in req.lines if entry[0] != lower]
-    return context_add_line(req, name, value)
-
-
-cdef int context_add_line(Request req, name, value) except -1:
-    """Adds a field line of the answer beside others of that name."""
-    context_check_head(req)
-    line = headers_line(name, value)
-    lower = name.lower().encode()
-    if lower == b"content-type":
-        return context_set_type(req, value)
-    if lower in answer_reserved:
-        if lower == b"connection" and value.lower() == "close":
-            req.connection.closing = True
-            return 0
-        raise ValueError(f"{name} is the engine's to set")
-    if req.lines is None:
-        req.lines = []
-    req.lines.append((lower, line))
-    return 0
-
-
-cdef inline int context_check_head(Request req) except -1:
-    """RuntimeError once the head has been settled."""
-    if req.streaming:
-        raise RuntimeError("the head of this answer has been sent: set fields and status "
-                           "before the first piece is yielded")
-    return 0
-
-
-cdef int context_begin_out(Request req) except -1:
-    """The first out of this answer: the body begins behind its headroom."""
-    if req.streaming or dispatch_request_now != <PyObject*>req:
-        raise RuntimeError("out() belongs into the handler, not into the iterator it returned: "
-                           "yield the bytes there")
-    return output_begin_body()
 
 
 cdef void context_bind(Request req, connection_t* c, request_t* r) noexcept:

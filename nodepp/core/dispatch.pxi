@@ -1,7 +1,7 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
 #   Owns:  static or route or fallback; calling the handler; turning its result into an answer
 #   Uses:  limits, tables, output, parser, response, statics, accesslog, connection, route, freeze,
-#          answer, context, stream
+#          context, result, stream
 #   Never: reading or sending
 #   Holds: each complete request is answered exactly once, whatever the handler does
 
@@ -244,7 +244,7 @@ cdef int dispatch_take_result(Request req, head_t* head, object result,
                               const mark_t* mark) except -1:
     """Queues what the handler returned; what cannot be sent is a 500."""
     try:
-        dispatch_answer(req, head, result)
+        result_answer(req, head, result)
     except BaseException as problem:
         dispatch_blame(req, head, problem, mark)
     return 0
@@ -298,7 +298,7 @@ cdef int dispatch_fail(Request req, head_t* head, int status, problem,
             result = dispatch_host.error(req, status, problem)
         finally:
             dispatch_request_now = NULL
-        dispatch_answer(req, head, result)
+        result_answer(req, head, result)
         if problem is not None and head.status >= 500:
             stats.handler_errors += 1
     except BaseException as failure:
@@ -320,148 +320,3 @@ cdef int dispatch_log(int level, str message) except -1:
     except BaseException as problem:
         dispatch_keep_interrupt(problem)
     return 0
-
-
-cdef int dispatch_answer(Request req, head_t* head, object result) except -1:
-    """Turns a handler's result into an answer, by its type."""
-    if output.body_start and result is not None:
-        raise TypeError(f"the handler used out() and returned {type(result).__name__}: "
-                        "one of them is the body")
-    if PyUnicode_CheckExact(result):
-        return dispatch_text(req, head, result)
-    if result is None:
-        return dispatch_rendered(req, head)
-    if PyBytes_CheckExact(result):
-        return dispatch_bytes(req, head, PyBytes_AS_STRING(result), PyBytes_GET_SIZE(result),
-                              result, RESPONSE_BINARY)
-    if isinstance(result, (dict, list)):
-        return dispatch_json(req, head, result)
-    if isinstance(result, Response):
-        return dispatch_response(req, head, <Response>result)
-    if isinstance(result, tuple):
-        if len(result) != 2:
-            raise TypeError("a tuple is (status, body), this one has "
-                            f"{len(result)} elements")
-        req._status = answer_check_status(result[0])
-        return dispatch_answer(req, head, result[1])
-    return dispatch_other(req, head, result)
-
-
-cdef int dispatch_other(Request req, head_t* head, object result) except -1:
-    """The rarer types of result."""
-    if isinstance(result, str):
-        return dispatch_text(req, head, str(result))
-    if isinstance(result, (bytes, bytearray, memoryview)):
-        result = bytes(result)
-        return dispatch_bytes(req, head, PyBytes_AS_STRING(result), PyBytes_GET_SIZE(result),
-                              result, RESPONSE_BINARY)
-    if hasattr(result, "__struct_fields__"):
-        return dispatch_json(req, head, result)
-    if hasattr(result, "__await__"):
-        raise TypeError("the handler returned a coroutine: handlers are plain functions")
-    if hasattr(result, "__iter__"):
-        return stream_answer(req, head, iter(result))
-    raise TypeError(f"a handler cannot answer with {type(result).__name__}")
-
-
-cdef int dispatch_text(Request req, head_t* head, str text) except -1:
-    """ASCII is sent from the str's own bytes; other text is encoded first."""
-    if likely_(PyUnicode_IS_COMPACT_ASCII(text)):
-        return dispatch_bytes(req, head, <const char*>PyUnicode_DATA(text),
-                              PyUnicode_GET_LENGTH(text), text, RESPONSE_HTML)
-    encoded = text.encode()
-    return dispatch_bytes(req, head, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded),
-                          encoded, RESPONSE_HTML)
-
-
-cdef int dispatch_json(Request req, head_t* head, object value) except -1:
-    encoded = dispatch_json_encode(value)
-    if unlikely_(not PyBytes_CheckExact(encoded)):
-        encoded = bytes(memoryview(encoded))
-    if unlikely_(not dispatch_json_settled):
-        dispatch_settle_json()
-    return dispatch_bytes(req, head, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded),
-                          encoded, RESPONSE_JSON)
-
-
-cdef int dispatch_settle_json() except -1:
-    """At its first use the host has imported an encoder; from now on that is called directly."""
-    global dispatch_json_encode, dispatch_json_settled
-    dispatch_json_encode = dispatch_host.json_encode
-    dispatch_json_settled = True
-    return 0
-
-
-cdef int dispatch_response(Request req, head_t* head, Response answer) except -1:
-    """Moves a Response's parts to the request and answers with its body."""
-    req._status = answer._status
-    if answer.content_type is not None:
-        context_set_type(req, answer.content_type)
-    if answer.lines is not None:
-        # What the request had under a name gives way to all that the Response has under it.
-        names = {name.lower().encode() for name, _ in answer.lines} - {b"set-cookie"}
-        if req.lines is not None:
-            req.lines[:] = [entry for entry in req.lines if entry[0] not in names]
-        for name, value in answer.lines:
-            context_add_line(req, name, value)
-    if isinstance(answer.body, (Response, tuple)):
-        raise TypeError(f"the body of a Response cannot be a {type(answer.body).__name__}")
-    return dispatch_answer(req, head, b"" if answer.body is None else answer.body)
-
-
-cdef inline bytes dispatch_finish_head(Request req, head_t* head, int type_of_result,
-                                       bint has_content):
-    """Status, type and further lines. Gives the bytes that head.extra points into."""
-    cdef bytes extra = None
-    head.status = req._status
-    head.close = req.connection.closing
-    if unlikely_(req.type < 0):
-        head.type = PyBytes_AS_STRING(req.type_line)
-        head.type_size = PyBytes_GET_SIZE(req.type_line)
-    elif has_content:
-        head.type = response_type_line[type_of_result].text
-        head.type_size = response_type_line[type_of_result].size
-    if unlikely_(req.lines is not None):
-        extra = b"".join([line for _, line in req.lines])
-        head.extra = PyBytes_AS_STRING(extra)
-        head.extra_size = PyBytes_GET_SIZE(extra)
-    return extra
-
-
-cdef int dispatch_bytes(Request req, head_t* head, const char* body, size_t size, object owner,
-                        int type_of_result) except -1:
-    """Queues a body whose length is known."""
-    extra = dispatch_finish_head(req, head, type_of_result,
-                                 size > 0 and response_has_body(req._status))
-    cdef bint with_body = req.r.head.method != METHOD_HEAD
-    if unlikely_(not response_has_body(head.status)):
-        head.length = 0 if head.status == 205 else RESPONSE_LENGTH_NONE
-        size = 0
-    else:
-        head.length = <int64_t>size
-    if not with_body:
-        size = 0
-    req.sent = size
-    if size <= COPY_SIZE_MAX:
-        return response_queue(head, body, size)
-    return response_queue_object(head, body, size, <PyObject*>owner)
-
-
-cdef int dispatch_rendered(Request req, head_t* head) except -1:
-    """Queues what out() has written; nothing written and an error status: the page for it."""
-    cdef size_t size
-    cdef mark_t mark
-    if output.body_start == 0:
-        if req._status >= 400 and not req.paged:
-            output_mark(&mark)
-            return dispatch_fail(req, head, req._status, None, &mark)
-        return dispatch_bytes(req, head, NULL, 0, None, RESPONSE_HTML)
-    size = output.used - output.body_start
-    extra = dispatch_finish_head(req, head, RESPONSE_HTML, size > 0)
-    cdef bint with_body = req.r.head.method != METHOD_HEAD
-    head.length = <int64_t>size
-    if not response_has_body(head.status):
-        head.length = 0 if head.status == 205 else RESPONSE_LENGTH_NONE
-        with_body = False
-    req.sent = size if with_body else 0
-    return response_queue_rendered(head, with_body)

@@ -1,6 +1,6 @@
 # core/fastcall.pxi — doors passed too often for the usual way in
 #   Owns:  Request.out and Response(...) as the interpreter's quickest calls
-#   Uses:  limits, output, format, answer, context, dispatch
+#   Uses:  limits, output, format, answer, context, reply, dispatch
 #   Never: another meaning than the methods they stand for
 #   Holds: arguments are borrowed for the call; nothing is built to carry them
 
@@ -47,7 +47,7 @@ cdef int fastcall_out "fastcall_out"(object req, PyObject** args, Py_ssize_t cou
     if unlikely_(count == 0 or not PyUnicode_Check(<object>args[0])):
         raise TypeError("out() takes a text (str) and the values of its format")
     if output.body_start == 0 or dispatch_request_now != <PyObject*>req:
-        context_begin_out(request)
+        reply_begin_out(request)
     return format_render(<str><object>args[0], args + 1, count - 1, request.html)
 
 

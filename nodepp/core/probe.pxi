@@ -150,7 +150,7 @@ cdef bytes probe_body_bytes(const body_t* body):
     if body.spool_fd < 0:
         return (<const char*>body.block)[:body.size] if body.size else b""
     content = bytes(body.size)
-    context_read_spool(body.spool_fd, PyBytes_AS_STRING(content), body.size)
+    content_read_spool(body.spool_fd, PyBytes_AS_STRING(content), body.size)
     return content
 
 

@@ -1,6 +1,7 @@
 # core/stream.pxi — answers whose length nobody knows yet
 #   Owns:  pulling an iterator, the chunked coding of its pieces, its close()
-#   Uses:  limits, scan, clock, tables, output, response, request, connection, context, dispatch
+#   Uses:  limits, scan, clock, tables, output, response, request, connection, context, dispatch,
+#          result
 #   Never: more than one share per turn: others are waiting
 #   Holds: an iterator that was begun is closed exactly once, whoever ends it
 
@@ -29,7 +30,7 @@ cdef int stream_answer(Request req, head_t* head, object iterator) except -1:
 cdef int stream_answer_first(Request req, head_t* head, object iterator, bytes first) except -1:
     """The iterator has begun well; `first` is None when it has ended at once."""
     cdef bint with_body
-    extra = dispatch_finish_head(req, head, RESPONSE_BINARY, True)
+    extra = result_finish_head(req, head, RESPONSE_BINARY, True)
     with_body = response_has_body(head.status) and req.r.head.method != METHOD_HEAD
     req.chunked = req.r.head.minor > 0
     if not response_has_body(head.status):
