@@ -400,11 +400,15 @@ class Host:
         self.log_exception(f"{req.method} {req.target}: streaming", exc)
 
     def _first_json_encode(self, obj: Any) -> bytes:
-        """Imports msgspec (about 10 ms) at the first JSON answer, and leaves its encoder as
+        """Imports msgspec (35 ms) at the first JSON answer, and leaves its encoder as
         `json_encode`, which the core calls directly from then on.
         """
         self.json_encode = _json().Encoder().encode
         return self.json_encode(obj)
+
+    def warm_up(self) -> None:
+        """Does that import before anybody waits for it."""
+        _json()
 
     def log_exception(self, what: str, exc: BaseException) -> None:
         """One entry in the error log: what was being done, then the user's frames, then the

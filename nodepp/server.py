@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 EXIT_USAGE = 2                  # wrong usage or configuration
 EXIT_START = 3                  # could not start
 
+WARM_UP_S = 0.5                 # after the start, when the first visitors have their answers
+
 # Descriptors beyond one for each connection: the core's places for refused peers (64), its reserve
 # (32), spool files and what the application opens.
 DESCRIPTORS_BESIDE = 256
@@ -119,6 +121,10 @@ class Server:
                 self._print_banner(site)
             for warning in self.config.warnings:
                 log.write(WAR, warning)
+            for path in router.hidden:
+                log.write(INF, f"a file hides the route GET {path}: files win")
+            # The first JSON answer shall not wait for the import (35 ms), nor shall the start.
+            self.engine.later(WARM_UP_S, app.host.warm_up)
             self.engine.run()
             self._say_stopped()
         finally:

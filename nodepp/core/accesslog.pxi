@@ -50,7 +50,8 @@ cdef inline void accesslog_turn() noexcept:
 cdef void accesslog_write(const connection_t* c, const request_t* r, int status, uint64_t size,
                           uint64_t number) noexcept:
     """Appends the line of one answer; `size` is the bytes of its content."""
-    cdef int64_t elapsed_us = (clock_read_ns() - r.begun_ns) // 1000
+    # 0: the log was opened while this request was being answered.
+    cdef int64_t elapsed_us = (clock_read_ns() - r.begun_ns) // 1000 if r.begun_ns else 0
     # The longest line: four texts of the maximum size, each byte escaped as \u00xx in JSON.
     if ACCESSLOG_ROOM - accesslog_used < 4 * 6 * ACCESSLOG_TEXT_MAX + 1024:
         accesslog_flush()
@@ -112,6 +113,9 @@ cdef void accesslog_peer(const connection_t* c) noexcept:
 
 
 cdef void accesslog_request_line(const request_t* r) noexcept:
+    if r.head.target_size == 0:        # refused before it had one
+        accesslog_put(b"-", 1)
+        return
     accesslog_quote(r.data + r.head.method_start, r.head.method_size, False)
     accesslog_put(b" ", 1)
     accesslog_quote(r.data + r.head.target_start, r.head.target_size, False)

@@ -16,7 +16,7 @@ cdef struct input_t:                   # bytes being looked at this turn
     const uint8_t* end
     request_t* holder                  # in whose block they lie; NULL: in scratch
     uint16_t refusal                   # status, after CONNECTION_REFUSED
-    bint refusal_with_body             # False: of HEAD
+    request_t* refused                 # what is refused; one use, the caller's
 
 cdef uint8_t* connection_scratch       # SCRATCH_SIZE bytes; one recv at a time goes there
 cdef bint connection_draining          # the engine stops: each answer is its connection's last
@@ -130,6 +130,7 @@ cdef int connection_next(connection_t* c, input_t* input, request_t** ready) noe
     else:
         # What came before and what has come now, in one block; parsing goes on where it stopped.
         if not request_append(r, input.at, input.end - input.at):
+            c.request = NULL
             return connection_refuse(input, r, 503)
         input.at = input.end
         outcome = parser_run(&r.head, r.block, r.block_size)
@@ -145,23 +146,16 @@ cdef int connection_next(connection_t* c, input_t* input, request_t** ready) noe
     ready[0] = r
     if unlikely_(outcome == PARSER_BAD):
         stats.parse_errors += 1
-        return connection_refuse_request(input, r, r.head.status)
+        return connection_refuse(input, r, r.head.status)
     input.at = r.data + r.head.position
     if not request_has_content(r):
         return CONNECTION_READY
     return connection_begin_body(c, input, r)
 
 
-cdef inline int connection_refuse(input_t* input, const request_t* r,
-                                  uint16_t status) noexcept nogil:
+cdef int connection_refuse(input_t* input, request_t* r, uint16_t status) noexcept nogil:
     input.refusal = status
-    input.refusal_with_body = request_wants_body(r)
-    return CONNECTION_REFUSED
-
-
-cdef int connection_refuse_request(input_t* input, request_t* r, uint16_t status) noexcept nogil:
-    connection_refuse(input, r, status)
-    request_release(r)
+    input.refused = r
     return CONNECTION_REFUSED
 
 
@@ -177,7 +171,7 @@ cdef int connection_keep_head(connection_t* c, input_t* input, request_t* r) noe
     if own == NULL or not request_append(own, input.at, input.end - input.at):
         if own != NULL:
             request_release(own)
-        return connection_refuse_request(input, r, 503)
+        return connection_refuse(input, r, 503)
     request_copy_head(&own.head, &r.head)
     own.begun_ns = r.begun_ns
     request_release(r)
@@ -201,10 +195,10 @@ cdef int connection_begin_body(connection_t* c, input_t* input, request_t* r) no
     if outcome == BODY_COMPLETE:
         return CONNECTION_READY
     if outcome == BODY_BAD:
-        return connection_refuse_request(input, r, r.body.status)
+        return connection_refuse(input, r, r.body.status)
     own = request_own(r)
     if own == NULL:
-        return connection_refuse_request(input, r, 503)
+        return connection_refuse(input, r, 503)
     request_release(r)
     c.request = own
     if r.head.said & SAID_CONTINUE and r.head.minor and available == 0:
@@ -221,7 +215,7 @@ cdef int connection_read_body(connection_t* c, input_t* input, request_t** ready
     if outcome == BODY_BAD:
         if r.body.status == 400:
             stats.parse_errors += 1
-        return connection_refuse_request(input, r, r.body.status)
+        return connection_refuse(input, r, r.body.status)
     ready[0] = r
     return CONNECTION_READY
 

@@ -1,6 +1,6 @@
 # core/content.pxi — the content of a request as Python objects
 #   Owns:  reading a body back, from memory or its file; forms, urlencoded and multipart
-#   Uses:  limits, tables, parser, multipart, form, context
+#   Uses:  limits, tables, parser, multipart, form, request, context
 #   Never: collecting it; that is over
 #   Holds: what is given is a copy, or a window that keeps its source alive
 
@@ -41,7 +41,13 @@ cdef int content_read_form(Request req) except -1:
         form_parse_urlencoded(<const uint8_t*>PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body),
                               limits.form_part_count_max, form)
     elif kind == "multipart/form-data":
-        content_read_multipart(req, r, form, files)
+        # Reading from the file gives the GIL away: another thread that asks for the form of a
+        # streamed request must not lose it to the stream's end meanwhile.
+        r.uses += 1
+        try:
+            content_read_multipart(req, r, form, files)
+        finally:
+            request_release(r)
     req._form = form
     req._files = files
     req.looked = True

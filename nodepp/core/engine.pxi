@@ -125,7 +125,12 @@ cdef class Engine:
     def every(self, double seconds, callback) -> None:
         """Calls `callback()` every so often, on the engine's thread."""
         clock_update()
-        timer_add(seconds, callback)
+        timer_add(seconds, callback, False)
+
+    def later(self, double seconds, callback) -> None:
+        """Calls `callback()` once, after that time, on the engine's thread."""
+        clock_update()
+        timer_add(seconds, callback, True)
 
     def set_access_log(self, int fd, int format) -> None:
         """Writes the access log to `fd` from now on (-1: to nowhere). format: 1 Node++'s line, 2

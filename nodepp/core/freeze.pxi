@@ -100,6 +100,8 @@ cdef int freeze_fill(Router router, list nodes) except -1:
             statics_fill(file, body, lines)
             endpoint.file = file
             file += 1
+            if endpoint.methods & METHOD_GET:
+                router.hidden.append(path.decode())
         router.kept.append(path)
         at = route_hash(<const uint8_t*><const char*>path, len(path)) & (router.exact_room - 1)
         while router.exact[at].path != NULL:

@@ -1,6 +1,6 @@
 # core/house.pxi — what a turn does beside answering: who comes in, who has to go
 #   Owns:  accepting, deadlines that have passed, the end of starvation, stopping
-#   Uses:  limits, clock, tables, deadline, poller, transport, output, response, request, listener,
+#   Uses:  limits, clock, tables, deadline, poller, transport, output, response, listener,
 #          connection, dispatch, loop
 #   Never: requests
 #   Holds: whoever is sent away is told why, if he can still hear it
@@ -32,6 +32,10 @@ cdef int house_accept(int index) except -1:
             stats.accept_pauses += 1
             dispatch_log(2, "out of file descriptors: accepting is paused (raise ulimit -n)")
             listener_park()
+            return 0
+        elif fd == TRANSPORT_BROKEN:
+            dispatch_log(1, f"descriptor {listener_table[index].fd} accepts no more: given up")
+            listener_drop(index)
             return 0
     return 1
 
@@ -100,7 +104,7 @@ cdef int house_time_out(connection_t* c) except -1:
         return 0
     connection_leave_starved(c)
     output_begin()
-    loop_refuse(c, status, request_wants_body(c.request))
+    loop_refuse(c, status, c.request)
     return loop_after_flush(c, connection_flush(c))
 
 

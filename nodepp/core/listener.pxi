@@ -10,7 +10,7 @@ cdef enum:
 cdef struct listener_t:
     int fd
     bint watched
-    bint tcp
+    bint dropped                       # it failed for good
 
 cdef listener_t listener_table[LISTENER_COUNT_MAX]
 cdef int listener_count
@@ -25,8 +25,7 @@ cdef int listener_open(list sockets) except -1:
         raise ValueError(f"{len(sockets)} listeners, {LISTENER_COUNT_MAX} are possible")
     for fd, kind in sockets:
         listener_table[listener_count].fd = fd
-        listener_table[listener_count].tcp = kind == "tcp"
-        listener_table[listener_count].watched = False
+        listener_table[listener_count].watched = listener_table[listener_count].dropped = False
         listener_count += 1
         if not listener_watch(listener_count - 1):
             raise OSError(errno, f"descriptor {fd} cannot be watched")
@@ -39,6 +38,15 @@ cdef bint listener_watch(int index) noexcept:
         listener.watched = poller_can_watch(listener.fd) and poller_add(
             listener.fd, <uint64_t>LISTENER_KEY + index, POLLER_READ) == 0
     return listener.watched
+
+
+cdef void listener_drop(int index) noexcept:
+    """One that failed for good would report itself without end: never watched again."""
+    cdef listener_t* listener = &listener_table[index]
+    if listener.watched:
+        poller_remove(listener.fd, POLLER_READ)
+    listener.watched = False
+    listener.dropped = True
 
 
 cdef void listener_park() noexcept:
@@ -61,7 +69,7 @@ cdef void listener_resume(bint now) noexcept:
         return
     listener_parked = False
     for i in range(listener_count):
-        if not listener_watch(i):
+        if not listener_table[i].dropped and not listener_watch(i):
             listener_parked = True
 
 

@@ -10,11 +10,13 @@ cdef int64_t loop_released_ms          # when the GIL was last given away
 cdef int32_t loop_queue_first          # run queue: connections that go on without being ready
 cdef int32_t loop_queue_last
 cdef int loop_queue_count
+cdef bint loop_queue_lazy              # nobody in it had anything to say last turn
 cdef int loop_wakeup_fd = -1           # the signal pipe's read end
 
 cdef enum:
     LOOP_KEY_WAKEUP = 0x7FFFFFFF
     LOOP_ROUND_MAX = 16                # times one connection fills the queue in a turn
+    LOOP_LAZY_MS = 2                   # between two questions to streams that have nothing to say
 
 
 cdef int loop_turn(int timeout_ms) except -1:
@@ -63,7 +65,8 @@ cdef int loop_timeout(int timeout_ms) noexcept:
     """How long the wait may last: until the next deadline or timer at most."""
     cdef int64_t wait = DEADLINE_TICK_MS if tables_used_count else 1000
     if loop_queue_first >= 0:
-        return 0
+        # Streams that yield b"" are asked again a little later, not at once without end.
+        wait = LOOP_LAZY_MS if loop_queue_lazy else 0
     if timer_next_ms - clock_now_ms < wait:
         wait = max(0, timer_next_ms - clock_now_ms)
     if timeout_ms >= 0 and timeout_ms < wait:
@@ -136,7 +139,8 @@ cdef int loop_feed(connection_t* c, input_t* input) except -1:
             break
         if unlikely_(outcome != CONNECTION_READY):
             if outcome == CONNECTION_REFUSED:
-                loop_refuse(c, input.refusal, input.refusal_with_body)
+                loop_refuse(c, input.refusal, input.refused)
+                request_release(input.refused)
                 break
             if loop_continue(c, input):
                 break
@@ -181,14 +185,19 @@ cdef int loop_keep_input(connection_t* c, input_t* input) noexcept:
     return 0
 
 
-cdef int loop_refuse(connection_t* c, uint16_t status, bint with_body) except -1:
+cdef int loop_refuse(connection_t* c, uint16_t status, const request_t* r) except -1:
     """Answers with a line of text and closes after it."""
+    cdef bint with_body = request_wants_body(r)
     if status == 503:
         stats.refused_memory += 1
+    stats.requests += 1
     stats.status_class[status // 100] += 1
     c.answered += 1
     c.closing = c.linger = True
     response_queue_brief(status, with_body)
+    if unlikely_(accesslog_kind != ACCESSLOG_OFF) and r != NULL:
+        accesslog_write(c, r, status, response_brief_size(status) if with_body else 0,
+                        stats.requests)
     return 0
 
 
@@ -313,11 +322,12 @@ cdef void loop_close(connection_t* c) noexcept:
 
 cdef void loop_enqueue(connection_t* c) noexcept:
     """It goes on next turn, whatever the poller says."""
-    global loop_queue_first, loop_queue_last, loop_queue_count
+    global loop_queue_first, loop_queue_last, loop_queue_count, loop_queue_lazy
     cdef int32_t slot = <int32_t>tables_slot(c)
     if c.queued:
         return
     c.queued = True
+    loop_queue_lazy = False
     c.queue_next = -1
     c.queue_previous = loop_queue_last
     if loop_queue_last < 0:
@@ -346,9 +356,11 @@ cdef void loop_dequeue(connection_t* c) noexcept:
 
 cdef int loop_run_queue() except -1:
     """Advances as many as were in the queue when this began; what is added waits a turn."""
+    global loop_queue_lazy
     cdef int advanced = 0
     cdef int i
     cdef int count = loop_queue_count
+    cdef uint64_t sent = stats.bytes_out
     cdef connection_t* c
     cdef input_t input
     for i in range(count):
@@ -363,4 +375,5 @@ cdef int loop_run_queue() except -1:
             input.at = input.end = connection_scratch
             input.holder = NULL
             loop_feed(c, &input)
+    loop_queue_lazy = stats.bytes_out == sent
     return advanced

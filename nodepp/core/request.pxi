@@ -31,6 +31,7 @@ cdef inline request_t* request_begin(const uint8_t* data) noexcept nogil:
     r.block_size = r.block_room = 0
     r.content = NULL
     r.content_size = 0
+    r.begun_ns = 0
     r.uses = 1
     r.on_heap = r.collecting = False
     parser_reset(&r.head)

@@ -156,6 +156,12 @@ cdef int response_queue_rendered(const head_t* head, bint with_body) except -1:
     return 0
 
 
+cdef inline size_t response_brief_size(int status) noexcept nogil:
+    """The size of the line of text: what stands in the status line after "HTTP/1.1 ", less its
+    CR."""
+    return response_line[status].size - 10
+
+
 cdef int response_queue_brief(int status, bint with_body) except -1:
     """Queues the engine's own last answer on a connection: a line of text that names the status."""
     cdef head_t head
@@ -166,9 +172,8 @@ cdef int response_queue_brief(int status, bint with_body) except -1:
     head.type = response_type_line[RESPONSE_TEXT].text
     head.type_size = response_type_line[RESPONSE_TEXT].size
     head.close = True
-    # "400 Bad Request\n": what stands in the status line after "HTTP/1.1 ", less its CR.
     cdef char text[64]
-    cdef size_t size = line.size - 10
+    cdef size_t size = response_brief_size(status)
     memcpy(text, line.text + 9, size)
     text[size - 1] = c'\n'
     head.length = size

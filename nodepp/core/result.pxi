@@ -16,7 +16,7 @@ cdef int result_answer(Request req, head_t* head, object result) except -1:
         return result_rendered(req, head)
     if PyBytes_CheckExact(result):
         return result_bytes(req, head, PyBytes_AS_STRING(result), PyBytes_GET_SIZE(result),
-                              result, RESPONSE_BINARY)
+                            result, RESPONSE_BINARY)
     if isinstance(result, (dict, list)):
         return result_json(req, head, result)
     if isinstance(result, Response):
@@ -25,6 +25,8 @@ cdef int result_answer(Request req, head_t* head, object result) except -1:
         if len(result) != 2:
             raise TypeError("a tuple is (status, body), this one has "
                             f"{len(result)} elements")
+        if isinstance(result[1], tuple):
+            raise TypeError("the body of (status, body) cannot be a tuple")
         req._status = answer_check_status(result[0])
         return result_answer(req, head, result[1])
     return result_other(req, head, result)
@@ -37,7 +39,7 @@ cdef int result_other(Request req, head_t* head, object result) except -1:
     if isinstance(result, (bytes, bytearray, memoryview)):
         result = bytes(result)
         return result_bytes(req, head, PyBytes_AS_STRING(result), PyBytes_GET_SIZE(result),
-                              result, RESPONSE_BINARY)
+                            result, RESPONSE_BINARY)
     if hasattr(result, "__struct_fields__"):
         return result_json(req, head, result)
     if hasattr(result, "__await__"):
@@ -51,10 +53,10 @@ cdef int result_text(Request req, head_t* head, str text) except -1:
     """ASCII is sent from the str's own bytes; other text is encoded first."""
     if likely_(PyUnicode_IS_COMPACT_ASCII(text)):
         return result_bytes(req, head, <const char*>PyUnicode_DATA(text),
-                              PyUnicode_GET_LENGTH(text), text, RESPONSE_HTML)
+                            PyUnicode_GET_LENGTH(text), text, RESPONSE_HTML)
     encoded = text.encode()
     return result_bytes(req, head, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded),
-                          encoded, RESPONSE_HTML)
+                        encoded, RESPONSE_HTML)
 
 
 cdef int result_json(Request req, head_t* head, object value) except -1:
@@ -64,7 +66,7 @@ cdef int result_json(Request req, head_t* head, object value) except -1:
     if unlikely_(not dispatch_json_settled):
         result_settle_json()
     return result_bytes(req, head, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded),
-                          encoded, RESPONSE_JSON)
+                        encoded, RESPONSE_JSON)
 
 
 cdef int result_settle_json() except -1:
@@ -93,10 +95,10 @@ cdef int result_response(Request req, head_t* head, Response answer) except -1:
 
 
 cdef int result_bytes(Request req, head_t* head, const char* body, size_t size, object owner,
-                        int type_of_result) except -1:
+                      int type_of_result) except -1:
     """Queues a body whose length is known."""
     extra = result_finish_head(req, head, type_of_result,
-                                 size > 0 and response_has_body(req._status))
+                               size > 0 and response_has_body(req._status))
     cdef bint with_body = req.r.head.method != METHOD_HEAD
     if unlikely_(not response_has_body(head.status)):
         head.length = 0 if head.status == 205 else RESPONSE_LENGTH_NONE
@@ -132,7 +134,7 @@ cdef int result_rendered(Request req, head_t* head) except -1:
 
 
 cdef inline bytes result_finish_head(Request req, head_t* head, int type_of_result,
-                                       bint has_content):
+                                     bint has_content):
     """Status, type and further lines. Gives the bytes that head.extra points into."""
     cdef bytes extra = None
     head.status = req._status

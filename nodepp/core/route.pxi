@@ -82,6 +82,7 @@ cdef class Router:
     cdef dict statics                  # exact path (bytes) → (body, line of fields)
     cdef list tree                     # [segment, children, {method bit: …}] with parameters
     cdef list kept                     # every object that a table points to
+    cdef readonly list hidden          # paths whose GET handler a file hides, after freeze()
 
     def __cinit__(self):
         self.root = -1
@@ -89,6 +90,7 @@ cdef class Router:
         self.statics = {}
         self.tree = []
         self.kept = []
+        self.hidden = []
 
     def __dealloc__(self):
         free(self.exact)
@@ -109,6 +111,10 @@ cdef class Router:
         names = tuple(segment[3] for segment in segments if len(segment) == 4)
         if len(names) > ROUTE_PARAM_MAX:
             raise ValueError(f"a path has {len(names)} parameters, {ROUTE_PARAM_MAX} are possible")
+        if order is not None and sorted(order) != list(range(len(names))):
+            raise ValueError(f"order {order} does not name each of {len(names)} parameters once")
+        if names and flags & FLAG_NO_REQUEST:
+            raise ValueError("a handler without arguments cannot take parameters")
         entry = (handler, flags, names, order)
         if names:
             route_insert(self.tree, segments, methods, entry)

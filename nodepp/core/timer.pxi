@@ -8,12 +8,12 @@ cdef list timer_entries = []           # [next_ms, interval_ms, callback]
 cdef int64_t timer_next_ms = <int64_t>1 << 62
 
 
-cdef int timer_add(double seconds, callback) except -1:
+cdef int timer_add(double seconds, callback, bint once) except -1:
     global timer_next_ms
     if not 0.001 <= seconds <= 1e9:
         raise ValueError(f"every {seconds} s: a millisecond at least, 1e9 s at most")
     cdef int64_t interval_ms = <int64_t>(seconds * 1000)
-    timer_entries.append([clock_now_ms + interval_ms, interval_ms, callback])
+    timer_entries.append([clock_now_ms + interval_ms, interval_ms, callback, once])
     timer_next_ms = min(timer_next_ms, clock_now_ms + interval_ms)
     return 0
 
@@ -23,10 +23,13 @@ cdef int timer_run() except -1:
     cdef int64_t next_ms = <int64_t>1 << 62
     if likely_(clock_now_ms < timer_next_ms):
         return 0
-    for entry in timer_entries:
+    for entry in timer_entries[:]:     # a callback may add another one
         if entry[0] <= clock_now_ms:
             entry[0] = clock_now_ms + entry[1]
+            if entry[3]:
+                timer_entries.remove(entry)
             timer_call(entry[2])
+    for entry in timer_entries:
         next_ms = min(next_ms, <int64_t>entry[0])
     timer_next_ms = next_ms
     return 0

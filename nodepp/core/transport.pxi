@@ -8,6 +8,7 @@ cdef enum:                             # outcomes, below 0: sizes are 0 and abov
     TRANSPORT_CLOSED = -1              # the peer has gone, in whatever way
     TRANSPORT_AGAIN = -2               # nothing now; ask the poller
     TRANSPORT_EXHAUSTED = -3           # accept: no descriptors or memory left on this machine
+    TRANSPORT_BROKEN = -6              # accept: this listener will never accept again
     # With TLS these two will be met as well; the loop already treats them as outcomes:
     TRANSPORT_WANTS_READ = -4          # reading must come before this write can go on
     TRANSPORT_PENDING = -5             # decrypted bytes lie ready though the socket is silent
@@ -40,6 +41,8 @@ cdef int transport_accept(int listener, peer_t* peer) noexcept nogil:
         return TRANSPORT_EXHAUSTED
     if errno == EAGAIN or errno == EWOULDBLOCK:
         return TRANSPORT_AGAIN
+    if errno == EBADF or errno == EINVAL or errno == ENOTSOCK or errno == EOPNOTSUPP:
+        return TRANSPORT_BROKEN
     # ECONNABORTED, EINTR, a network error that was waiting: that peer only, RFC of accept(2).
     return TRANSPORT_CLOSED
 
