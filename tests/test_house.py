@@ -1,4 +1,4 @@
-"""What a turn does beside answering: logs of refusals, listeners that fail, timers, lazy streams."""
+"""What a turn does beside answering: refusals in the log, broken listeners, timers, lazy streams."""
 
 from __future__ import annotations
 
