@@ -1,4 +1,4 @@
-"""What a turn does beside answering: refusals in the log, broken listeners, timers, lazy streams."""
+"""What a turn does beside answering: refusals logged, broken listeners, timers, lazy streams."""
 
 from __future__ import annotations
 
