@@ -27,7 +27,7 @@ PORT ?=
 FUZZ_SECONDS ?= 600
 
 CORE_SOURCES := nodepp/_core.pyx $(wildcard nodepp/core/*.pxi nodepp/core/*.pxd)
-PACKAGE_SOURCES := $(CORE_SOURCES) $(wildcard nodepp/*.py nodepp/*.pyi) setup.py pyproject.toml
+PACKAGE_SOURCES := $(CORE_SOURCES) $(wildcard nodepp/*.py nodepp/*.pyi nodepp/*/*.py) setup.py pyproject.toml
 
 .PHONY: run test bench lint types cov asan fuzz annotate ci clean build
 .DELETE_ON_ERROR:

@@ -43,7 +43,7 @@ def load(
     size_warning: bytes; a larger file is named in a warning, for it will stay in memory.
     """
     if log is None:
-        from .log import write
+        from ..log import write
 
         log = write
     found: dict[str, Static] = {}
