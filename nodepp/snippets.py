@@ -1,0 +1,319 @@
+"""Snippets: pieces of pages in files of their own, read into memory at start and again when they
+change.
+
+A snippet's name is its path below the folder, with slashes: "parts/footer.html". It belongs to
+the author, like the code: nothing in it is escaped, and the HTML in a Markdown snippet is kept.
+Markdown is rendered when it is read, so that a request copies bytes and no more; it takes the
+extra `markdown` (markdown-it-py).
+
+Not read: hidden files, links that lead out of the folder, and what is not UTF-8. Leaf: imports
+errors.py only.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from .errors import NodeppError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    Log = Callable[[int, str], None]
+
+ERR, WAR = 1, 2
+
+# A MiB of Markdown takes about a second to render, on the engine's thread when it changes: a page
+# that long is a book, and belongs into res/. Larger files are not read, which is logged.
+SNIPPET_SIZE_MAX = 1 << 20  # bytes
+SNIPPET_COUNT_MAX = 10_000  # of a host (Node++: 1,000); more are not read, which is logged
+DEPTH_MAX = 32  # folders within folders; deeper ones are not read, which is logged
+
+MARKDOWN = (".md", ".markdown")
+NO_MARKDOWN = "Markdown takes markdown-it-py: pip install nodepp[markdown]"
+
+# Of a file's version: ns since 1970 when it was changed, and its inode was; bytes; number of inode.
+Signature = tuple[int, int, int, int]
+
+
+class Snippet:
+    """One file: raw is its text, page what a page gets. problem: why there is no page."""
+
+    __slots__ = ("file", "page", "problem", "raw", "signature")
+
+    def __init__(self, file: str, signature: Signature, raw: bytes) -> None:
+        self.file = file  # real path
+        self.signature = signature
+        self.raw = raw
+        self.page = raw
+        self.problem = ""
+
+
+class Snippets:
+    """The snippets of all hosts. Empty until load()."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+        self._found: dict[str, dict[str, Snippet]] = {"": {}}
+        self._log: Log = _ignore
+
+    def load(self, folders: dict[str, str], log: Log) -> None:
+        """Reads one folder for each host, all that is below it.
+
+        folders: host to folder, "" for the main host; one that is not there gives nothing.
+        log: log(level, message); each file that cannot be used is one line.
+        """
+        self._log = log
+        self._folders = {host: os.path.realpath(folder) for host, folder in folders.items()
+                         if folder}  # fmt: skip
+        self._found = {"": {}}
+        for host in self._folders:
+            self._found[host] = self._read_folder(host, {}, _everything)
+        problems = {it.problem for found in self._found.values() for it in found.values()}
+        if NO_MARKDOWN in problems:
+            log(WAR, f"snippets: {NO_MARKDOWN}")
+
+    def get(self, name: str, host: str = "") -> bytes:
+        """A snippet as it goes into a page, UTF-8; Markdown is HTML already.
+
+        host: an authority as clients send it ("www.example.com:8080"); its own snippets come
+        first, then those of the main host. LookupError, with what may have been meant, for an
+        unknown name; NodeppError for Markdown without the extra.
+        """
+        snippet = self._snippet(name, host)
+        if snippet.problem:
+            raise NodeppError(f"snippet {name!r}: {snippet.problem}")
+        return snippet.page
+
+    def raw(self, name: str, host: str = "") -> bytes:
+        """A snippet as it stands in its file (without a byte order mark). LookupError as get()."""
+        return self._snippet(name, host).raw
+
+    def names(self, host: str = "") -> list[str]:
+        """The names of a host's own snippets, in alphabetical order."""
+        return sorted(self._found.get(host, ()))
+
+    @property
+    def folders(self) -> list[str]:
+        """The real paths of the folders, to be watched."""
+        return sorted(set(self._folders.values()))
+
+    def refresh(
+        self, files: set[str] | None = None, is_settled: Callable[[str], bool] | None = None
+    ) -> bool:
+        """Reads again what has changed; whether anything had.
+
+        files: absolute names of files that changed, came or went, or of folders, which stand for
+        all below them. None: everything is looked at.
+        is_settled: asked after a read whether the file was left alone meanwhile; if not, the old
+        version stays, and the next call brings the new one.
+        """
+        changed = False
+        for host, folder in self._folders.items():
+            if files is not None and not any(_is_related(file, folder) for file in files):
+                continue
+            before = self._found[host]
+            after = self._read_folder(host, before, _filter(files), is_settled)
+            if after != before:
+                self._found[host] = after
+                changed = True
+        return changed
+
+    def _snippet(self, name: str, host: str) -> Snippet:
+        places = [self._found[""]]
+        if len(self._found) > 1:
+            own = self._host_of(host)
+            if own:
+                places.insert(0, self._found[own])
+        for found in places:
+            snippet = found.get(name) or found.get(name.lstrip("/"))
+            if snippet is not None:
+                return snippet
+        raise LookupError(self._miss(name, places))
+
+    def _host_of(self, authority: str) -> str:
+        """The host that an authority means, "" for the main one: itself, or it without its first
+        label ("www.").
+        """
+        host = authority.lower()
+        if not host.endswith("]"):
+            host = host.rpartition(":")[0] or host
+        if host not in self._found:
+            host = host.partition(".")[2]
+        return host if host in self._found else ""
+
+    def _miss(self, name: str, places: list[dict[str, Snippet]]) -> str:
+        from .config import did_you_mean  # takes difflib along, which is slow to import
+
+        known = {other for found in places for other in found}
+        if not known:
+            return f"There is no snippet {name!r}: there are none at all."
+        return f"There is no snippet {name!r}.{did_you_mean(name, known)}"
+
+    # Reading.
+
+    def _read_folder(
+        self,
+        host: str,
+        before: dict[str, Snippet],
+        may_change: Callable[[str], bool],
+        is_settled: Callable[[str], bool] | None = None,
+    ) -> dict[str, Snippet]:
+        """Name to snippet. What did not change is taken from before."""
+        found: dict[str, Snippet] = {}
+        for name, file, signature in self._walk(self._folders[host]):
+            if len(found) >= SNIPPET_COUNT_MAX:
+                self._log(WAR, f"snippets: more than {SNIPPET_COUNT_MAX}: not read from {file} on")
+                break
+            known = before.get(name)
+            if known is None or known.signature != signature or known.file != file:
+                # A file that nobody has named may be half written: its turn comes.
+                # And one that cannot be read any more leaves its last good version.
+                read = self._read(name, file) if may_change(file) else None
+                if read is not None and (is_settled is None or is_settled(file)):
+                    known = read
+            if known is not None:
+                found[name] = known
+        return found
+
+    def _walk(self, root: str) -> Iterator[tuple[str, str, Signature]]:
+        """(name, real path, signature) of every file that may be a snippet."""
+        # Of folders: the names' beginning, and the real paths from the root on.
+        pending: list[tuple[str, tuple[str, ...]]] = [("", (root,))]
+        while pending:
+            prefix, way = pending.pop()
+            for item in self._entries(way[-1], is_root=len(way) == 1):
+                file = self._real_path(root, item)
+                if not file or file in way:  # a link to a folder that it lies in would never end
+                    continue
+                try:
+                    status = os.stat(file)
+                except OSError:
+                    continue  # it went between the two looks
+                if stat.S_ISREG(status.st_mode):
+                    yield prefix + item.name, file, _signature(status)
+                elif stat.S_ISDIR(status.st_mode):
+                    if len(way) <= DEPTH_MAX:
+                        pending.append((f"{prefix}{item.name}/", (*way, file)))
+                    else:
+                        self._log(WAR, f"snippets: {file} is more than {DEPTH_MAX} folders deep")
+
+    def _entries(self, folder: str, is_root: bool) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                return sorted(entries, key=_name)
+        except OSError as exc:
+            if not (is_root and isinstance(exc, FileNotFoundError)):
+                self._log(ERR, f"snippets: cannot read {folder}: {exc.strerror}")
+            return []
+
+    def _real_path(self, root: str, item: os.DirEntry[str]) -> str:
+        """Where an entry of a folder leads, "" if that is not to be read."""
+        if item.name.startswith("."):
+            return ""
+        if not item.is_symlink():
+            return item.path
+        file = os.path.realpath(item.path)
+        if file.startswith(root.rstrip("/") + "/"):
+            return file
+        self._log(WAR, f"snippets: {item.path} leads out of {root}: not read")
+        return ""
+
+    def _read(self, name: str, file: str) -> Snippet | None:
+        """One file, None and a line in the log if it cannot be used. None without a line when it
+        changed while it was read: whoever writes it is not done.
+        """
+        try:
+            with open(file, "rb") as stream:
+                before = _signature(os.fstat(stream.fileno()))
+                data = stream.read(SNIPPET_SIZE_MAX + 1)
+                after = _signature(os.fstat(stream.fileno()))
+        except OSError as exc:
+            self._log(ERR, f"snippets: cannot read {file}: {exc.strerror}")
+            return None
+        if before != after:
+            return None
+        if len(data) > SNIPPET_SIZE_MAX:
+            limit = SNIPPET_SIZE_MAX >> 20
+            self._log(WAR, f"snippets: {file} is larger than {limit} MiB: not read")
+            return None
+        try:
+            name.encode()  # os.scandir gives surrogates for bytes that are no UTF-8
+            text = data.decode("utf-8-sig")
+        except ValueError:
+            self._log(WAR, f"snippets: {file!r} is not UTF-8: not read")
+            return None
+        snippet = Snippet(file, after, text.encode())
+        if name.lower().endswith(MARKDOWN):
+            self._render(snippet, text)
+        return snippet
+
+    def _render(self, snippet: Snippet, text: str) -> None:
+        try:
+            snippet.page = render_markdown(text).encode()
+        except NodeppError as exc:
+            snippet.problem = str(exc)  # one line for all of them, from load()
+        except Exception as exc:  # whatever a third party's code raises, the site still starts
+            snippet.problem = f"cannot be rendered: {type(exc).__name__}: {exc}"
+            self._log(ERR, f"snippets: {snippet.file} {snippet.problem}")
+
+
+def _ignore(level: int, message: str) -> None:
+    pass
+
+
+def _everything(file: str) -> bool:
+    return True
+
+
+def _name(item: os.DirEntry[str]) -> str:
+    return item.name
+
+
+def _signature(status: os.stat_result) -> Signature:
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+def _is_related(file: str, folder: str) -> bool:
+    """Whether one of two is the other, or lies below it."""
+    return (
+        file == folder
+        or file.startswith(folder.rstrip("/") + "/")
+        or folder.startswith(file.rstrip("/") + "/")
+    )
+
+
+def _filter(files: set[str] | None) -> Callable[[str], bool]:
+    """Whether a file is one of files, or lies below one of them."""
+    if files is None:
+        return _everything
+    folders = tuple(file.rstrip("/") + "/" for file in files)
+
+    def is_named(file: str) -> bool:
+        return file in files or file.startswith(folders)
+
+    return is_named
+
+
+# Markdown.
+
+_markdown: Any = None
+
+
+def render_markdown(text: str) -> str:
+    """Markdown as HTML: CommonMark, with tables and ~~strikethrough~~.
+
+    HTML within it is kept, for the author is trusted: never give it what a visitor wrote. Raises
+    NodeppError without the extra `markdown`.
+    """
+    global _markdown
+    if _markdown is None:
+        try:
+            from markdown_it import MarkdownIt
+        except ImportError:
+            raise NodeppError(NO_MARKDOWN) from None
+        _markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    return str(_markdown.render(text))
