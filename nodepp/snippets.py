@@ -6,16 +6,15 @@ the author, like the code: nothing in it is escaped, and the HTML in a Markdown 
 Markdown is rendered when it is read, so that a request copies bytes and no more; it takes the
 extra `markdown` (markdown-it-py).
 
-Not read: hidden files, links that lead out of the folder, and what is not UTF-8. Leaf: imports
-errors.py only.
+Not read: hidden files, links that lead out of the folder (statics/tree.py), and what is not UTF-8.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 
 from .errors import NodeppError
+from .statics.tree import Walk, signature_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,13 +29,11 @@ ERR, WAR = 1, 2
 # that long is a book, and belongs into res/. Larger files are not read, which is logged.
 SNIPPET_SIZE_MAX = 1 << 20  # bytes
 SNIPPET_COUNT_MAX = 10_000  # of a host (Node++: 1,000); more are not read, which is logged
-DEPTH_MAX = 32  # folders within folders; deeper ones are not read, which is logged
 
 MARKDOWN = (".md", ".markdown")
 NO_MARKDOWN = "Markdown takes markdown-it-py: pip install nodepp[markdown]"
 
-# Of a file's version: ns since 1970 when it was changed, and its inode was; bytes; number of inode.
-Signature = tuple[int, int, int, int]
+Signature = tuple[int, int, int, int]  # of a file's version: what signature_of() gives
 
 
 class Snippet:
@@ -45,7 +42,7 @@ class Snippet:
     __slots__ = ("file", "page", "problem", "raw", "signature")
 
     def __init__(self, file: str, signature: Signature, raw: bytes) -> None:
-        self.file = file  # real path
+        self.file = file  # absolute
         self.signature = signature
         self.raw = raw
         self.page = raw
@@ -164,63 +161,37 @@ class Snippets:
     ) -> dict[str, Snippet]:
         """Name to snippet. What did not change is taken from before."""
         found: dict[str, Snippet] = {}
-        for name, file, signature in self._walk(self._folders[host]):
+        for name, file, signature, has_links in self._walk(self._folders[host]):
             if len(found) >= SNIPPET_COUNT_MAX:
                 self._log(WAR, f"snippets: more than {SNIPPET_COUNT_MAX}: not read from {file} on")
                 break
             known = before.get(name)
             if known is None or known.signature != signature or known.file != file:
-                # A file that nobody has named may be half written: its turn comes.
-                # And one that cannot be read any more leaves its last good version.
-                read = self._read(name, file) if may_change(file) else None
+                # A file that nobody has named may be half written: its turn comes. Behind a link
+                # the name is another. One that cannot be read any more leaves its last version.
+                read = self._read(name, file) if has_links or may_change(file) else None
                 if read is not None and (is_settled is None or is_settled(file)):
                     known = read
             if known is not None:
                 found[name] = known
         return found
 
-    def _walk(self, root: str) -> Iterator[tuple[str, str, Signature]]:
-        """(name, real path, signature) of every file that may be a snippet."""
-        # Of folders: the names' beginning, and the real paths from the root on.
-        pending: list[tuple[str, tuple[str, ...]]] = [("", (root,))]
-        while pending:
-            prefix, way = pending.pop()
-            for item in self._entries(way[-1], is_root=len(way) == 1):
-                file = self._real_path(root, item)
-                if not file or file in way:  # a link to a folder that it lies in would never end
-                    continue
-                try:
-                    status = os.stat(file)
-                except OSError:
-                    continue  # it went between the two looks
-                if stat.S_ISREG(status.st_mode):
-                    yield prefix + item.name, file, _signature(status)
-                elif stat.S_ISDIR(status.st_mode):
-                    if len(way) <= DEPTH_MAX:
-                        pending.append((f"{prefix}{item.name}/", (*way, file)))
-                    else:
-                        self._log(WAR, f"snippets: {file} is more than {DEPTH_MAX} folders deep")
+    def _walk(self, root: str) -> Iterator[tuple[str, str, Signature, bool]]:
+        """(name, file, signature, whether links were met) of every file that may be a snippet."""
+        if not os.path.isdir(root):
+            return
 
-    def _entries(self, folder: str, is_root: bool) -> list[os.DirEntry[str]]:
-        try:
-            with os.scandir(folder) as entries:
-                return sorted(entries, key=_name)
-        except OSError as exc:
-            if not (is_root and isinstance(exc, FileNotFoundError)):
-                self._log(ERR, f"snippets: cannot read {folder}: {exc.strerror}")
-            return []
+        def log(level: int, message: str) -> None:
+            self._log(level, message.replace("static: ", "snippets: ", 1))
 
-    def _real_path(self, root: str, item: os.DirEntry[str]) -> str:
-        """Where an entry of a folder leads, "" if that is not to be read."""
-        if item.name.startswith("."):
-            return ""
-        if not item.is_symlink():
-            return item.path
-        file = os.path.realpath(item.path)
-        if file.startswith(root.rstrip("/") + "/"):
-            return file
-        self._log(WAR, f"snippets: {item.path} leads out of {root}: not read")
-        return ""
+        walk = Walk(root, log)
+        for path, file in walk.files():
+            if "/." in path:
+                continue  # .well-known is for clients
+            try:
+                yield path[1:], file, signature_of(os.stat(file)), walk.has_links
+            except OSError:
+                pass  # it went between the two looks; its turn comes
 
     def _read(self, name: str, file: str) -> Snippet | None:
         """One file, None and a line in the log if it cannot be used. None without a line when it
@@ -228,9 +199,9 @@ class Snippets:
         """
         try:
             with open(file, "rb") as stream:
-                before = _signature(os.fstat(stream.fileno()))
+                before = signature_of(os.fstat(stream.fileno()))
                 data = stream.read(SNIPPET_SIZE_MAX + 1)
-                after = _signature(os.fstat(stream.fileno()))
+                after = signature_of(os.fstat(stream.fileno()))
         except OSError as exc:
             self._log(ERR, f"snippets: cannot read {file}: {exc.strerror}")
             return None
@@ -241,7 +212,6 @@ class Snippets:
             self._log(WAR, f"snippets: {file} is larger than {limit} MiB: not read")
             return None
         try:
-            name.encode()  # os.scandir gives surrogates for bytes that are no UTF-8
             text = data.decode("utf-8-sig")
         except ValueError:
             self._log(WAR, f"snippets: {file!r} is not UTF-8: not read")
@@ -267,14 +237,6 @@ def _ignore(level: int, message: str) -> None:
 
 def _everything(file: str) -> bool:
     return True
-
-
-def _name(item: os.DirEntry[str]) -> str:
-    return item.name
-
-
-def _signature(status: os.stat_result) -> Signature:
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
 def _is_related(file: str, folder: str) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from nodepp import NodeppError, snippets
 from nodepp.snippets import Snippets, render_markdown
+from nodepp.statics import tree
 
 
 class Folder:
@@ -70,7 +71,9 @@ def test_a_byte_order_mark_is_no_part_of_a_snippet(folder):
     assert folder.load().get("a.html") == folder.snippets.raw("a.html") == b"Hello"
 
 
-@pytest.mark.parametrize("name", [".hidden.html", ".git/config", "parts/.a.html.swp"])
+@pytest.mark.parametrize(
+    "name", [".hidden.html", ".git/config", "parts/.a.html.swp", ".well-known/x"]
+)
 def test_hidden_files_are_not_read(folder, name):
     folder.write(name, "secret")
     assert folder.load().names() == []
@@ -108,7 +111,7 @@ def test_what_is_too_many_is_not_read(folder, monkeypatch):
 
 
 def test_what_lies_too_deep_is_not_read(folder, monkeypatch):
-    monkeypatch.setattr(snippets, "DEPTH_MAX", 1)
+    monkeypatch.setattr(tree, "DEPTH_MAX", 1)
     folder.write("a/one.html", "1")
     folder.write("a/b/two.html", "2")
     assert folder.load().names() == ["a/one.html"]
@@ -291,6 +294,15 @@ def test_a_folder_stands_for_what_is_below_it(folder):
     (folder.root / "a").rename(folder.root / "b")
     assert folder.changed(folder.root / "a", folder.root / "b")
     assert folder.snippets.names() == ["b/one.html"]
+
+
+def test_a_change_is_seen_behind_a_link_too(folder):
+    file = folder.write("parts/a.html", "a")
+    (folder.root / "same").symlink_to("parts")
+    folder.load()
+    folder.write("parts/a.html", "new")
+    assert folder.changed(file)
+    assert folder.snippets.get("parts/a.html") == folder.snippets.get("same/a.html") == b"new"
 
 
 def test_the_folder_itself_may_come_later(folder):
