@@ -1,13 +1,16 @@
 """What the macros of the Node++ way stand on: values that read the current request, the #defines of
-the application, escaping and printf's formats. Leaf of npp.py.
+the application, escaping and printf's formats, and how a macro that was not called is found. Leaf
+of npp.py.
 """
 
 from __future__ import annotations
 
 from .app import import_core
+from .errors import RouteError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import Any, Callable
 
     from ._core import Request
@@ -129,6 +132,7 @@ class State:
         "escape",
         "escapes_new_lines",
         "keeps_content",
+        "missing_snippets",
     )
 
     def __init__(self) -> None:
@@ -139,6 +143,7 @@ class State:
         self.escape: Callable[[str], str] = escape_html  # the policy of QS
         self.escapes_new_lines = False
         self.keeps_content = False  # RES_KEEP_CONTENT was called for the current request
+        self.missing_snippets: set[str] = set()  # names that a warning has named
 
 
 _HTML = {
@@ -185,3 +190,58 @@ def format_text(text: str, args: tuple[Any, ...]) -> str:
 
 
 state = State()
+
+
+# Lines that do nothing in Python.
+
+PARSE_ONLY = 0x400  # ast.PyCF_ONLY_AST; importing ast costs 5 ms
+
+# In C these are statements without parentheses. In Python such a line is an expression whose value
+# is thrown away.
+STATEMENTS = frozenset(
+    (
+        "OUT_HTML_FOOTER",
+        "OUT_HTML_HEADER",
+        "REDIRECT_TO_LANDING",
+        "RES_CONTENT_TYPE_HTML",
+        "RES_CONTENT_TYPE_JSON",
+        "RES_CONTENT_TYPE_TEXT",
+        "RES_DONT_CACHE",
+        "RES_KEEP_CONTENT",
+    )
+)
+
+
+def refuse_bare_macros(module: ModuleType) -> None:
+    """Raises RouteError for a line of the module that is only the name of a macro which does
+    something.
+    """
+    file = getattr(module, "__file__", None)
+    if not file:
+        return
+    try:
+        with open(file, "rb") as stream:
+            source = stream.read()
+        tree = compile(source, file, "exec", PARSE_ONLY, dont_inherit=True)
+    except (OSError, SyntaxError, ValueError):
+        return  # the module has been imported, so this is another file than its source
+    for name, line in _bare_names(tree):
+        if name in STATEMENTS:
+            place = f"{file.rpartition('/')[2]}:{line}"
+            raise RouteError(f"{place}: {name} does something, so in Python it is called: {name}()")
+
+
+def _bare_names(tree: Any) -> list[tuple[str, int]]:
+    """(name, line) of all statements that are only a name."""
+    found = []
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        value: Any = getattr(node, "value", None)
+        if type(node).__name__ == "Expr" and type(value).__name__ == "Name":
+            found.append((value.id, node.lineno))
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            children = getattr(node, field, None)
+            if isinstance(children, list):
+                pending.extend(children)
+    return sorted(found, key=lambda item: item[1])

@@ -31,8 +31,11 @@ differs, and why:
 - Paths are percent-decoded. RES_LOCATION keeps a status of 301, 302, 307 or 308 that was set.
   Cookies get Path=/, HttpOnly and SameSite=Lax.
 
-Not here yet, as they belong to later modules: sessions and users, messages and strings, snippets,
-services, CALL_HTTP, JSON_*. One such application runs per process, as in Node++.
+- npp_minify is told what it minifies, and npp_render_md renders CommonMark: both give the text.
+- Not of Node++: asset("app.css"), the URL of a file that changes with its content.
+
+Not here yet, as they belong to later modules: sessions and users, messages and strings, services,
+CALL_HTTP, JSON_*. One such application runs per process, as in Node++.
 """
 
 from __future__ import annotations
@@ -41,7 +44,26 @@ import sys
 
 from .app import App, import_core
 from .errors import HTTPError, RouteError
-from .macros import current, escape_html, escape_nothing, escape_sql, state
+from .macros import (
+    current,
+    escape_html,
+    escape_nothing,
+    escape_sql,
+    refuse_bare_macros,
+    state,
+)
+from .npp_files import (
+    AUTH_LEVEL_NONE,
+    OUT_SNIPPET,
+    OUT_SNIPPET_MD,
+    asset,
+    npp_add_host,
+    npp_add_to_static_res,
+    npp_get_snippet,
+    npp_get_snippet_len,
+    npp_minify,
+    npp_render_md,
+)
 from .npp_request import (
     HOST,
     NPP_PROTOCOL,
@@ -135,6 +157,7 @@ __all__ = [
     "ALWAYS",
     "APPEND_CSS",
     "APPEND_SCRIPT",
+    "AUTH_LEVEL_NONE",
     "DBG",
     "DDBG",
     "ERR",
@@ -147,6 +170,8 @@ __all__ = [
     "OUT_BIN",
     "OUT_HTML_FOOTER",
     "OUT_HTML_HEADER",
+    "OUT_SNIPPET",
+    "OUT_SNIPPET_MD",
     "QS",
     "QS1K",
     "QS2K",
@@ -213,6 +238,13 @@ __all__ = [
     "TRUE",
     "URI",
     "WAR",
+    "asset",
+    "npp_add_host",
+    "npp_add_to_static_res",
+    "npp_get_snippet",
+    "npp_get_snippet_len",
+    "npp_minify",
+    "npp_render_md",
 ]
 
 TRUE = True
@@ -236,6 +268,7 @@ def app_from_module(module: ModuleType) -> App:
     app.set_fallback(_main_handler(app, main), flags=import_core().FLAG_NO_REQUEST)
     _register_hooks(app, module)
     state.app = app
+    state.missing_snippets.clear()
     return app
 
 
@@ -307,56 +340,3 @@ def _read_defines(module: ModuleType) -> None:
         state.escape = escape_nothing
     else:
         state.escape = escape_html
-
-
-PARSE_ONLY = 0x400  # ast.PyCF_ONLY_AST; importing ast costs 5 ms
-
-# In C these are statements without parentheses. In Python such a line is an expression whose value
-# is thrown away.
-STATEMENTS = frozenset(
-    (
-        "OUT_HTML_FOOTER",
-        "OUT_HTML_HEADER",
-        "REDIRECT_TO_LANDING",
-        "RES_CONTENT_TYPE_HTML",
-        "RES_CONTENT_TYPE_JSON",
-        "RES_CONTENT_TYPE_TEXT",
-        "RES_DONT_CACHE",
-        "RES_KEEP_CONTENT",
-    )
-)
-
-
-def refuse_bare_macros(module: ModuleType) -> None:
-    """Raises RouteError for a line of the module that is only the name of a macro which does
-    something.
-    """
-    file = getattr(module, "__file__", None)
-    if not file:
-        return
-    try:
-        with open(file, "rb") as stream:
-            source = stream.read()
-        tree = compile(source, file, "exec", PARSE_ONLY, dont_inherit=True)
-    except (OSError, SyntaxError, ValueError):
-        return  # the module has been imported, so this is another file than its source
-    for name, line in _bare_names(tree):
-        if name in STATEMENTS:
-            place = f"{file.rpartition('/')[2]}:{line}"
-            raise RouteError(f"{place}: {name} does something, so in Python it is called: {name}()")
-
-
-def _bare_names(tree: Any) -> list[tuple[str, int]]:
-    """(name, line) of all statements that are only a name."""
-    found = []
-    pending = [tree]
-    while pending:
-        node = pending.pop()
-        value: Any = getattr(node, "value", None)
-        if type(node).__name__ == "Expr" and type(value).__name__ == "Name":
-            found.append((value.id, node.lineno))
-        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
-            children = getattr(node, field, None)
-            if isinstance(children, list):
-                pending.extend(children)
-    return sorted(found, key=lambda item: item[1])

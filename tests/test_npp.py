@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from nodepp import App, RouteError, StartError, log, npp
+from nodepp import App, RouteError, StartError, log, macros, npp
 from nodepp.macros import Macro
 from nodepp.npp import app_from_module
 from nodepp.testing import Client
@@ -868,7 +868,7 @@ def test_calls_and_other_names_are_let_through(tmp_path):
 
 
 def test_every_statement_macro_is_a_function():
-    for name in npp.STATEMENTS:
+    for name in macros.STATEMENTS:
         assert name in npp.__all__
         assert callable(getattr(npp, name))
         assert not isinstance(getattr(npp, name), Macro)

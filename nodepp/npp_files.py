@@ -1,0 +1,150 @@
+"""The Node++ way: what comes from files. Snippets, Markdown, statics that the application makes,
+further hosts, the minifier.
+
+Uses macros.py. Applications import all names from npp.py, which says what differs from C.
+"""
+
+from __future__ import annotations
+
+from . import log
+from .errors import RouteError
+from .macros import current, state
+from .statics import media_type
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
+    from .app import App
+    from .snippets import Snippets
+
+# Warnings that a snippet is not there, one for each name. The name may come from a visitor, who
+# shall not fill memory or log: past this there are no more warnings.
+MISSING_COUNT_MAX = 1000
+
+AUTH_LEVEL_NONE = 0  # whoever asks; the other levels of Node++ come with users
+
+
+def OUT_SNIPPET(name: str) -> None:
+    """Appends a snippet as it stands in its file. Without it nothing is written, and a warning is
+    logged.
+    """
+    request = current()
+    text = _snippet(name, _snippets().raw)
+    if text:
+        request.out_raw(text)
+
+
+def OUT_SNIPPET_MD(name: str) -> None:
+    """Appends a Markdown snippet as HTML; whatever it is called, it is Markdown. Without it nothing
+    is written, and a warning is logged. NodeppError without the extra `markdown`.
+    """
+    from .snippets import MARKDOWN, render_markdown
+
+    request = current()
+    if name.lower().endswith(MARKDOWN):
+        text = _snippet(name, _snippets().get)  # rendered when it was read
+    else:
+        text = render_markdown(_snippet(name, _snippets().raw).decode()).encode()
+    if text:
+        request.out_raw(text)
+
+
+def npp_get_snippet(name: str) -> str:
+    """A snippet as it stands in its file; "" without it, and a warning is logged."""
+    return _snippet(name, _snippets().raw).decode()
+
+
+def npp_get_snippet_len(name: str) -> int:
+    """The bytes of a snippet; 0 without it, and a warning is logged."""
+    return len(_snippet(name, _snippets().raw))
+
+
+def _snippet(name: str, read: Callable[[str, str], bytes]) -> bytes:
+    """A snippet of the host that is asked, b"" without it."""
+    try:
+        return read(name, _host())
+    except LookupError as exc:
+        if name not in state.missing_snippets and len(state.missing_snippets) < MISSING_COUNT_MAX:
+            state.missing_snippets.add(name)
+            _app().host.log(log.WAR, str(exc))
+        return b""
+
+
+def npp_render_md(text: str) -> str:
+    """Markdown as HTML: CommonMark with tables and strikethrough, which is more than Node++ knew,
+    but _underline_ is emphasis here. HTML within it is kept, as in Node++: text of a visitor is to
+    be escaped before, which QS has done. NodeppError without the extra `markdown`.
+    """
+    from .snippets import render_markdown
+
+    return render_markdown(text)
+
+
+def npp_minify(text: str, kind: str) -> str:
+    """A style sheet or script without comments and needless blanks. kind: "css" or "js"; Node++
+    treated both alike, and broke some. ValueError for another kind.
+    """
+    if kind == "css":
+        import rcssmin
+
+        return str(rcssmin.cssmin(text))
+    if kind == "js":
+        import rjsmin
+
+        return str(rjsmin.jsmin(text))
+    raise ValueError(f'npp_minify takes "css" or "js", not {kind!r}')
+
+
+def npp_add_to_static_res(host: str, name: str, text: str | bytes) -> bool:
+    """Serves text as a static resource: host "" is the main one, name a path such as "sitemap.xml",
+    whose extension gives the type. Later calls replace it.
+    """
+    body = text.encode() if isinstance(text, str) else bytes(text)
+    _app().add_static("/" + name.lstrip("/"), body, media_type(name), host=host)
+    return True
+
+
+def npp_add_host(
+    host: str,
+    res: str = "",
+    resmin: str = "",
+    snippets: str = "",
+    required_auth_level: int = AUTH_LEVEL_NONE,
+) -> bool:
+    """Serves another host from folders of its own, for npp_app_init. Relative folders begin where
+    the application lies; "" is none. RouteError for a level other than AUTH_LEVEL_NONE: there are
+    no users yet, and a host that was meant to be closed must not be open.
+    """
+    if required_auth_level != AUTH_LEVEL_NONE:
+        raise RouteError(
+            f"npp_add_host({host!r}): required_auth_level {required_auth_level!r} cannot be kept,"
+            " for there are no users yet: only AUTH_LEVEL_NONE"
+        )
+    _app().add_host(host, res, resmin, snippets)
+    return True
+
+
+def asset(name: str, host: str = "") -> str:
+    """The URL of a static resource with the fingerprint of its content: asset("app.css") gives
+    "/app.3f2a9c1b2d.css". host: the one that is asked, if it is not given.
+    """
+    return _app().asset(name, host or _host())
+
+
+def _app() -> App:
+    if state.app is None:
+        raise RuntimeError("no application of the Node++ way has been loaded")
+    return state.app
+
+
+def _snippets() -> Snippets:
+    return _app().statics.snippets
+
+
+def _host() -> str:
+    """The host that is asked; the main one outside a request (npp_app_init)."""
+    try:
+        return current().host
+    except RuntimeError:
+        return ""
