@@ -8,6 +8,7 @@ rare round in which it is not, with a deadline.
 from __future__ import annotations
 
 import contextlib
+import pathlib
 import selectors
 import socket
 import struct
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import wiresite
 from responsereader import Response, read_responses
 
 from nodepp import _core
@@ -99,6 +101,8 @@ class Application:
     def stream_error(self, req, exc: BaseException) -> None:
         self.logged.append((1, repr(exc)))
 
+    open_file = staticmethod(wiresite.open_file)
+
     @staticmethod
     def json_encode(obj) -> bytes:
         import json
@@ -118,6 +122,7 @@ class Application:
         router.add((("echo",), ("", "", "path", "rest")), METHODS_ALL, self.echo, 0, None)
         router.add((("get",),), get, self.echo, 0, None)
         router.add((("post",),), _core.METHOD_POST, self.echo, 0, None)
+        router.add((("form.txt",),), _core.METHOD_POST, self.echo, 0, None)
         router.add((("big",),), get, self.big, 0, None)
         router.add((("stream",),), get, self.stream, 0, None)
         router.add((("204",),), get, self.no_content, 0, None)
@@ -128,9 +133,13 @@ class Application:
 
 
 class Server:
-    """An open Engine with one loopback listener on a port that the kernel chose."""
+    """An open Engine with one loopback listener on a port that the kernel chose.
 
-    def __init__(self, poller: str = "epoll", handlers=None, **settings) -> None:
+    `statics`: a Snapshot, or a folder in which the resources of wiresite are to lie; None for
+    none.
+    """
+
+    def __init__(self, poller: str = "epoll", handlers=None, statics=None, **settings) -> None:
         self.app = Application()
         router = self.app.routes(**handlers or {})
         router.freeze()
@@ -147,6 +156,10 @@ class Server:
         self.address = self.listener.getsockname()
         self.clients: list[Client] = []
         self.engine = _core.Engine(settings, router, self.app)
+        if isinstance(statics, pathlib.Path):
+            statics = wiresite.snapshot(statics)
+        if statics is not None:
+            self.engine.publish(statics)
         self.engine.open([(self.listener.fileno(), "tcp")])
 
     def connect(self, **options) -> Client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.utils
 import re
 from dataclasses import dataclass, field
 
@@ -32,11 +33,17 @@ DATE = re.compile(
     r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4} "
     r"[0-2][0-9]:[0-5][0-9]:[0-6][0-9] GMT"
 )
+ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 SINGLE = (
+    "accept-ranges",
+    "content-encoding",
     "content-length",
+    "content-range",
     "content-type",
     "date",
     "etag",
+    "expires",
+    "last-modified",
     "location",
     "retry-after",
     "server",
@@ -102,9 +109,77 @@ def check_head(response: Response, method: str) -> None:
         raise ResponseError(f"{status}: two framings, RFC 9112 §6.2")
     if status == 405 and "allow" not in names:
         raise ResponseError("405 without Allow, RFC 9110 §15.5.6")
+    check_validators(response)
     length = response.get("content-length")
     if length is not None and not re.fullmatch(r"0|[1-9][0-9]*", length):
         raise ResponseError(f"Content-Length: {length!r}")
+
+
+def check_validators(response: Response) -> None:
+    """What holds for tags, dates and ranges, wherever they stand."""
+    status = response.status
+    etag = response.get("etag")
+    if etag is not None and not ETAG.fullmatch(etag):
+        raise ResponseError(f"{status}: ETag: {etag!r}, RFC 9110 §8.8.3")
+    modified, date = seconds(response, "last-modified"), seconds(response, "date")
+    if modified is not None and date is not None and modified > date:
+        raise ResponseError(f"{status}: Last-Modified is after Date, RFC 9110 §8.8.2.1")
+    expires = response.get("expires")
+    age = re.search(r"max-age=([0-9]+)", response.get("cache-control") or "")
+    if age and expires and seconds(response, "expires") != date + int(age[1]):
+        raise ResponseError(f"{status}: Expires is {expires}, at {response.get('date')}, {age[0]}")
+    if response.get("content-encoding") == "identity":
+        raise ResponseError(f"{status}: identity is no coding to name, RFC 9110 §8.4.1")
+    content_range = response.get("content-range")
+    multipart = (response.get("content-type") or "").startswith("multipart/byteranges")
+    if status == 206 and (content_range is None) != multipart:
+        raise ResponseError(f"206: Content-Range {content_range!r}, RFC 9110 §15.3.7")
+    if status == 206 and content_range is not None:
+        if range_size(content_range) != int(response.get("content-length")):
+            raise ResponseError(f"206: {content_range} has another length")
+    elif content_range is not None and status != 416:
+        raise ResponseError(f"{status}: Content-Range means nothing here, RFC 9110 §14.4")
+
+
+def seconds(response: Response, name: str) -> int | None:
+    """A date field in seconds since 1970; None if it is not there."""
+    value = response.get(name)
+    if value is None:
+        return None
+    if not DATE.fullmatch(value):
+        raise ResponseError(f"{response.status}: {name}: {value!r} is no IMF-fixdate")
+    return int(email.utils.parsedate_to_datetime(value).timestamp())
+
+
+def range_size(content_range: str) -> int:
+    match = re.fullmatch(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)", content_range)
+    if match is None or not int(match[1]) <= int(match[2]) < int(match[3]):
+        raise ResponseError(f"Content-Range: {content_range!r}, RFC 9110 §14.4")
+    return int(match[2]) - int(match[1]) + 1
+
+
+def read_parts(response: Response) -> list[tuple[str, bytes]]:
+    """(Content-Range, content) of each part of a multipart/byteranges, RFC 9110 §14.6."""
+    content_type = response.get("content-type") or ""
+    match = re.fullmatch(r"multipart/byteranges; ?boundary=([0-9A-Za-z'()+_./:=?-]{1,70})",
+                         content_type)
+    if match is None:
+        raise ResponseError(f"Content-Type: {content_type!r}")
+    delimiter = b"\r\n--" + match[1].encode()
+    preamble, *parts, end = (b"\r\n" + response.body).split(delimiter)
+    if preamble or not re.fullmatch(rb"--(?:\r\n)?", end):
+        raise ResponseError(f"what is around the parts: {preamble!r}, {end!r}")
+    found = []
+    for part in parts:
+        head, blank, content = part.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")[1:]
+        fields = dict(line.decode().lower().split(": ", 1) for line in lines)
+        if not head.startswith(b"\r\n") or not blank or "content-type" not in fields:
+            raise ResponseError(f"the head of a part: {head!r}")
+        if range_size(fields["content-range"]) != len(content):
+            raise ResponseError(f"{fields['content-range']} holds {len(content)} bytes")
+        found.append((fields["content-range"], content))
+    return found
 
 
 def read_content(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import pathlib
 import random
 import re
+import tempfile
 
 import harness
 import pytest
 import wirecases
 import wirereplay
+import wiresite
 from wirecases import Case
 
 from nodepp import _core
@@ -56,12 +59,24 @@ def faults_of(theme: str) -> dict[str, dict[str, str]]:
     """Plays a theme on all pollers in all modes, once: {name of the case: {where: what}}."""
     faults: dict[str, dict[str, str]] = {}
     cases = wirecases.themes()[theme]
-    for poller in harness.POLLERS:
-        with harness.serving(poller) as server:
-            for mode in wirereplay.MODES:
+    plays = [(poller, False, wirereplay.MODES) for poller in harness.POLLERS]
+    if theme.startswith("statics") or theme == "paths":
+        plays += [(poller, True, wirereplay.MODES[:3]) for poller in harness.POLLERS]
+    for poller, on_disk, modes in plays:
+        with site(on_disk) as statics, harness.serving(poller, statics=statics) as server:
+            for mode in modes:
                 for name, fault in wirereplay.replay(server, cases, mode).items():
-                    faults.setdefault(name, {})[f"{poller}, {mode}"] = fault
+                    where = f"{poller}, {mode}" + (", on disk" if on_disk else "")
+                    faults.setdefault(name, {})[where] = fault
     return faults
+
+
+@contextlib.contextmanager
+def site(on_disk: bool):
+    """The resources that the cases know: in memory, or as files that are sent from where they are.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        yield wiresite.snapshot(pathlib.Path(folder) if on_disk else None)
 
 
 @pytest.mark.parametrize("case", CASES, ids=repr)

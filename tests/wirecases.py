@@ -17,7 +17,8 @@ SEEN_KEYS = ("path", "query", "host", "body", "version")
 
 ESCAPE = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|([0-9]+)\{([^}]*)\}|([rntse\\]))")
 LETTERS = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"s": b" ", b"\\": b"\\"}
-RESPONSE = re.compile(r"([1-5][0-9][0-9])(\?)?(?: ([^ ]+) ([^ ]+))?")
+RESPONSE = re.compile(r"([1-5][0-9][0-9])(\?)?(?: ([^ ]+) ([^ ]+)( static)?)?")
+PART = re.compile(r"part (bytes [0-9]+-[0-9]+/[0-9]+)")
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Expected:
     saw_fields: list[tuple[bytes, bytes]] = field(default_factory=list)
     fields: dict[str, str | None] = field(default_factory=dict)      # None: absent, "*": any
     reply: bytes | None = None
+    parts: list[tuple[str, bytes]] = field(default_factory=list)     # Content-Range, content
+    static: bool = False             # answered from the snapshot: the application saw nothing
 
     @property
     def interim(self) -> bool:
@@ -94,8 +97,9 @@ def parse_response(line: str, where: str) -> Expected:
     match = RESPONSE.fullmatch(line)
     if match is None:
         raise WireError(f"{where}: not an outcome: {line!r}")
-    status, optional, method, target = match.groups()
+    status, optional, method, target, static = match.groups()
     expected = Expected(int(status), bool(optional), method or "", unescape(target or "", where))
+    expected.static = bool(static)
     if not method and 200 <= expected.status < 400:
         raise WireError(f"{where}: a success names its method and target")
     return expected
@@ -110,6 +114,8 @@ def parse_detail(expected: Expected, line: str, where: str) -> None:
         expected.seen[key] = unescape(value, where)
     elif key == "reply":
         expected.reply = unescape(value, where)
+    elif match := PART.fullmatch(key):
+        expected.parts.append((match[1], unescape(value, where)))
     elif key.startswith("saw "):
         expected.saw_fields.append((key[4:].encode(), unescape(value, where)))
     elif key[:1].isupper() and colon:

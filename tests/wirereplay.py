@@ -6,7 +6,7 @@ import random
 import urllib.parse
 
 import harness
-from responsereader import Response, read_responses
+from responsereader import Response, read_parts, read_responses
 from wirecases import Case, Expected
 
 from nodepp import _core
@@ -102,7 +102,8 @@ class Play:
     def settled(self) -> bool:
         self.client.read()
         if self.case.final == "open":
-            return len(self.client.received) > self.before_end or bool(self.client.closed)
+            whole = self.client.received[self.before_end:].endswith(b"\r\n\r\nnothing")
+            return whole or bool(self.client.closed)
         return bool(self.client.closed)
 
     def responses(self) -> list[Response]:
@@ -151,7 +152,7 @@ class Play:
 
 def is_seen(expected: Expected) -> bool:
     """OPTIONS is answered by the core unless the path is unknown."""
-    return expected.reaches_application and not (
+    return expected.reaches_application and not expected.static and not (
         expected.method == "OPTIONS" and expected.status == 204
     )
 
@@ -187,6 +188,9 @@ def verify_response(expected: Expected, response: Response) -> None:
             assert actual == value, f"{response.status}: {name} is {actual!r}"
     if expected.reply is not None:
         assert response.body == expected.reply, f"{response.status}: body {response.body!r}"
+    if expected.parts:
+        parts = read_parts(response)
+        assert parts == expected.parts, f"{response.status}: parts {parts}"
 
 
 def verify_seen(expected: list[Expected], seen: list[harness.Seen]) -> None:
@@ -244,13 +248,27 @@ def verify_parsed_request(expected: Expected, entry: dict) -> None:
         if key == "version":
             actual = b"%d.%d" % entry["version"]
         elif key == "path":
-            actual = urllib.parse.unquote_to_bytes(entry["path"]) or b"/"
+            actual = without_dots(urllib.parse.unquote_to_bytes(entry["path"]) or b"/")
         else:
             actual = entry[key] or b""
         assert actual == value, f"{key} is {actual!r}, not {value!r}"
     for name, value in expected.saw_fields:
         values = [v for n, v in entry["fields"] if n.lower() == name.lower()]
         assert values == [value], f"field {name!r} is {values}"
+
+
+def without_dots(path: bytes) -> bytes:
+    """RFC 3986 §5.2.4; the path of a case that is answered does not leave the root."""
+    kept: list[bytes] = []
+    segments = path[1:].split(b"/")
+    for segment in segments:
+        if segment == b"..":
+            kept.pop()
+        elif segment != b".":
+            kept.append(segment)
+    if segments[-1] in (b".", b".."):
+        kept.append(b"")
+    return b"/" + b"/".join(kept)
 
 
 def parse(data: bytes, cuts: tuple[int, ...] = ()) -> list[dict]:
