@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Optional
 
-from exchange import Wrong, exchange
+from exchange import Answer, Wrong, decoded, exchange
 from places import BIN, SCRATCH
 from servers import CLIENT_CORE, SERVER_CORE, Server, core_idle_ticks
-from workloads import Workload
+from workloads import Workload, asking_again
 
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 IDLE_SHARE_MAX = 0.05  # more, and the client was the slower one
@@ -55,21 +55,38 @@ class Timing:
     warmup: float = 0.3
 
 
-def verify(server: Server, workload: Workload) -> bytes:
-    """One answer, and for a pipelined workload as many at once, compared with what they must be.
-    The answer's bytes.
+def verify(server: Server, workload: Workload) -> Answer:
+    """One answer, and for a pipelined workload as many at once, decoded and compared with what they
+    must be. The first of them.
     """
     try:
-        answers = exchange(server.port, workload.request, count=workload.depth)
+        answers = exchange(
+            server.port, workload.request, count=workload.depth, status=workload.status
+        )
     except OSError as error:
         raise Wrong(f"no whole answer ({error})") from error
     for answer in answers:
-        wrong = workload.check(answer.body)
+        wrong = workload.check(decoded(answer)) or wrong_coding(answer, workload)
         if wrong:
             raise Wrong(wrong)
         if server.peer.dated and b"date" not in answer.fields:
             raise Wrong("the answer has no Date")
-    return answers[0].raw
+    return answers[0]
+
+
+def wrong_coding(answer: Answer, workload: Workload) -> Optional[str]:
+    coding = answer.fields.get(b"content-encoding", b"identity").decode("latin-1")
+    if coding in (workload.codings or ("identity",)):
+        return None
+    return f"the body is sent as {coding}" + (", not compressed" if workload.codings else "")
+
+
+def conditional(server: Server, workload: Workload) -> Workload:
+    """The workload as this server knows it: with the ETag that its own answer had."""
+    answer = verify(server, workload)
+    if b"etag" not in answer.fields:
+        raise Wrong("the answer has no ETag to ask again with")
+    return asking_again(workload, answer.fields[b"etag"])
 
 
 def load(
@@ -80,14 +97,19 @@ def load(
     idle: int = 0,
     at_rest: Optional[Callable[[], None]] = None,
 ) -> Sample:
-    """Runs load.c against the server. `at_rest` is called before the measurement, with all
-    connections open.
+    """Verifies one answer, then runs load.c against the server, which holds all to the length of
+    that one. `at_rest` is called before the measurement, with all connections open.
 
     Raises Wrong when an answer was not what it should be, or none came.
     """
+    if workload.conditional and workload.status == 200:
+        workload = conditional(server, workload)
+    body_size = len(verify(server, workload).body)
     request = SCRATCH / f"{workload.name}.request"
     request.write_bytes(workload.request)
-    with client_process(server.port, request, workload, timing, connections, idle) as process:
+    shape = ["--status", str(workload.status), "--body", str(body_size)]
+    shape += ["--connections", str(connections), "--idle", str(idle)]
+    with client_process(server.port, request, workload, timing, shape) as process:
         said = line_of(process)
         if said.strip() != "ready":
             raise Wrong(json.loads(said)["error"] if said else "the client ended early")
@@ -115,17 +137,10 @@ def load(
 
 
 def client_process(
-    port: int, request: Path, workload: Workload, timing: Timing, connections: int, idle: int
+    port: int, request: Path, workload: Workload, timing: Timing, shape: list[str]
 ) -> subprocess.Popen[str]:
     command = [str(BIN / "load"), "--port", str(port), "--request", str(request)]
-    command += [
-        "--connections",
-        str(connections),
-        "--depth",
-        str(workload.depth),
-        "--idle",
-        str(idle),
-    ]
+    command += [*shape, "--depth", str(workload.depth)]
     command += ["--warmup", str(timing.warmup), "--seconds", str(timing.seconds)]
     if workload.churn:
         command.append("--churn")
@@ -151,11 +166,12 @@ def go_on(process: subprocess.Popen[str]) -> None:
 
 def wrk(server: Server, workload: Workload, timing: Timing, connections: int) -> Sample:
     """The same with wrk, for who trusts a known client more: `run.py --client wrk`. GET without
-    pipelining only.
+    pipelining and without fields only.
 
     Its connecting and its last, unfinished requests are in the server's time; over seconds this is
     nothing.
     """
+    verify(server, workload)
     target = workload.request.split(b" ", 2)[1].decode()
     url = f"http://127.0.0.1:{server.port}{target}"
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(timing.seconds))}s", url]

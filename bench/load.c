@@ -1,7 +1,7 @@
 /* load: the client of the benchmark, cheaper than the servers it measures.
  *
  *   load --port N --request FILE [--connections 64] [--depth 1] [--idle 0] [--churn]
- *        [--warmup 0.3] [--seconds 3]
+ *        [--warmup 0.3] [--seconds 3] [--status 200] [--body BYTES]
  *
  * Writes FILE (one whole request) on each of --connections connections, reads the answer, writes it
  * again: a closed loop. --depth sends that many copies in one write and waits for all their
@@ -14,10 +14,11 @@
  * time at those two moments, with the server at rest, has exactly the time of exactly the requests
  * counted. Then it waits for a second line before it closes the connections.
  *
- * Every answer is checked: status 200, a Content-Length, and as many bytes as that says, no more,
- * no less. When the head ends where that of the first answer ended, only status, Content-Length's
- * value and the empty line are compared. Nothing answered for STALL_SECONDS_MAX ends the run with
- * an error.
+ * Every answer is checked: the status, a Content-Length, and as many bytes as that says, no more,
+ * no less; with --body it must say so many: those of the answer that was decoded and compared before
+ * the load. A 304 has no body, whatever length it gives (RFC 9110 §15.4.5). When the head ends where
+ * that of the first answer ended, only status, Content-Length's value and the empty line are
+ * compared. Nothing answered for STALL_SECONDS_MAX ends the run with an error.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -59,6 +60,8 @@ static line_t *lines;
 static char *request;           /* DEPTH_MAX copies at most, end to end */
 static size_t request_size;
 static int port, connections = 64, depth = 1, idle, churn;
+static char status[4] = "200";  /* of each answer */
+static long long body_wanted = -1;  /* bytes of each body; -1: whatever the length says */
 static double warmup = 0.3, seconds = 3;
 
 static char scratch[SCRATCH_SIZE];
@@ -71,6 +74,7 @@ static char error_text[256];
 
 /* The shape of the first answer, by which the others are recognised at a glance. */
 static struct { size_t head_size, length_at, length_size, body_size; char length[24]; } shape;
+static const char *wrong;       /* what head_read found, when it is not the head itself */
 
 static volatile sig_atomic_t ticks_still;   /* seconds without an answer */
 static uint64_t answers_at_tick;
@@ -104,13 +108,18 @@ static void error_note(const char *what)
 /* ---- answers ---- */
 
 /* Reads one head, and its Content-Length into *body_size. The head's size; 0 when it has not
- * arrived whole; -1 when it is not the head of a 200 with a length. */
+ * arrived whole; -1 when it is not the head of an answer as it must be. */
 static ssize_t head_read(const char *data, size_t size, size_t *body_size)
 {
     const char *empty_line = memmem(data, size, "\r\n\r\n", 4);
     if (!empty_line) return size > HEAD_SIZE_MAX ? -1 : 0;
     size_t head_size = (size_t)(empty_line - data) + 4;
-    if (head_size < 16 || memcmp(data, "HTTP/1.", 7) || memcmp(data + 8, " 200", 4)) return -1;
+    if (head_size < 16 || memcmp(data, "HTTP/1.", 7) || memcmp(data + 9, status, 3)) return -1;
+    if (!strcmp(status, "304")) {
+        if (!shape.head_size) shape.head_size = head_size;
+        *body_size = 0;
+        return (ssize_t)head_size;
+    }
     const char *field = data;
     for (; field < empty_line; field = (const char *)memchr(field, '\n', head_size) + 1) {
         if (strncasecmp(field, "content-length:", 15)) continue;
@@ -118,6 +127,10 @@ static ssize_t head_read(const char *data, size_t size, size_t *body_size)
         size_t digits_size = strspn(digits, "0123456789");
         if (digits_size == 0 || digits_size > 20) return -1;
         *body_size = strtoull(digits, NULL, 10);
+        if (body_wanted >= 0 && *body_size != (size_t)body_wanted) {
+            wrong = "not as many bytes as the answer that was verified";
+            return -1;
+        }
         if (!shape.head_size) {
             shape.head_size = head_size;
             shape.body_size = *body_size;
@@ -134,7 +147,7 @@ static ssize_t head_read(const char *data, size_t size, size_t *body_size)
 static ssize_t head_glance(const char *data, size_t size, size_t *body_size)
 {
     /* Fast path: removing it changes no answer. */
-    if (shape.head_size && size >= shape.head_size && !memcmp(data + 8, " 200", 4)
+    if (shape.head_size && size >= shape.head_size && !memcmp(data + 9, status, 3)
         && !memcmp(data + shape.length_at, shape.length, shape.length_size)
         && !memcmp(data + shape.head_size - 4, "\r\n\r\n", 4)) {
         *body_size = shape.body_size;
@@ -177,7 +190,7 @@ static int line_consume(line_t *line, const char *data, size_t size)
             char text[128];
             int shown = size < 60 ? (int)size : 60;
             snprintf(text, sizeof text, "unexpected answer: %.*s", shown, data);
-            line_break(line, text);
+            line_break(line, wrong ? wrong : text);
             return 0;
         }
         if (head_size == 0) {
@@ -377,7 +390,7 @@ static void options_read(int argc, char **argv)
     static const struct option options[] = {
         {"port", 1, 0, 'p'}, {"request", 1, 0, 'r'}, {"connections", 1, 0, 'c'},
         {"depth", 1, 0, 'd'}, {"idle", 1, 0, 'i'}, {"churn", 0, 0, 'x'}, {"warmup", 1, 0, 'w'},
-        {"seconds", 1, 0, 's'}, {0, 0, 0, 0}};
+        {"seconds", 1, 0, 's'}, {"status", 1, 0, 'S'}, {"body", 1, 0, 'b'}, {0, 0, 0, 0}};
     const char *path = NULL;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -389,12 +402,15 @@ static void options_read(int argc, char **argv)
         else if (option == 'x') churn = 1;
         else if (option == 'w') warmup = atof(optarg);
         else if (option == 's') seconds = atof(optarg);
+        else if (option == 'S') snprintf(status, sizeof status, "%s", optarg);
+        else if (option == 'b') body_wanted = atoll(optarg);
         else exit(2);
     }
     int counts_bad = connections < 1 || connections + idle > CONNECTIONS_MAX;
     if (!port || !path || counts_bad || depth < 1 || depth > DEPTH_MAX) {
         fprintf(stderr, "usage: load --port N --request FILE [--connections N] [--depth N]"
-                        " [--idle N] [--churn] [--warmup S] [--seconds S]\n");
+                        " [--idle N] [--churn] [--warmup S] [--seconds S] [--status N]"
+                        " [--body BYTES]\n");
         exit(2);
     }
     request_load(path);

@@ -20,7 +20,7 @@ from client import Sample, Timing
 from exchange import Wrong
 from places import SCRATCH
 from servers import NotStarted, Server, serving
-from workloads import CONNECTIONS, WORKLOADS, Workload, model_answer
+from workloads import CONNECTIONS, WORKLOADS, Bound, Workload, model_answer
 
 NOISE = "limit-again"  # the limit a second time: its ratio to itself is the noise of the method
 
@@ -75,15 +75,19 @@ class Plan:
     wrk: bool = False
 
 
-def order(present: Sequence[peers.Peer], round_index: int, plan: Plan) -> list[str]:
+def order(
+    present: Sequence[peers.Peer], workload: Workload, round_index: int, plan: Plan
+) -> list[str]:
     """Who is measured in this round, in which order.
 
-    The limit, nodepp and the limit again stay neighbours, for theirs is the ratio that matters
-    most; their order turns with the rounds, so that being first or last favours nobody. So does
-    that of the others, who may sit rounds out.
+    The limit, nodepp, the limit again and whoever nodepp has a bound against stay neighbours, for
+    theirs are the ratios that matter most; their order turns with the rounds, so that being first
+    or last favours nobody. So does that of the others, who may sit rounds out.
     """
-    first = ["limit", *(peer.name for peer in present if peer.name == "nodepp"), NOISE]
-    others = [peer.name for peer in present if peer.name not in ("limit", "nodepp")]
+    bases = {bound.base for bound in workload.bounds}
+    near = [peer.name for peer in present if peer.name == "nodepp" or peer.name in bases]
+    first = ["limit", *(name for name in near if name != "limit"), NOISE]
+    others = [peer.name for peer in present if peer.name not in first]
     turn = round_index % len(first)
     takes_part = round_index * plan.other_rounds % plan.rounds < plan.other_rounds
     names = first[turn:] + first[:turn]
@@ -95,7 +99,7 @@ def order(present: Sequence[peers.Peer], round_index: int, plan: Plan) -> list[s
 
 def record_answer(workload: Workload, present: Sequence[peers.Peer]) -> tuple[Path, bool]:
     """Asks nodepp for the answer that the limit is to send. A model of it where nodepp cannot be
-    asked.
+    asked. The workload may be another than the one measured: `limit_does`.
     """
     path, model = SCRATCH / f"{workload.name}.answer", model_answer(workload)
     path.write_bytes(model)
@@ -103,7 +107,7 @@ def record_answer(workload: Workload, present: Sequence[peers.Peer]) -> tuple[Pa
         return path, True
     try:
         with serving(peers.NODEPP, workload, path) as server:
-            path.write_bytes(client.verify(server, workload))
+            path.write_bytes(client.verify(server, workload).raw)
     except (NotStarted, Wrong):
         return path, True  # the rounds will say what is wrong with it
     return path, False
@@ -111,20 +115,22 @@ def record_answer(workload: Workload, present: Sequence[peers.Peer]) -> tuple[Pa
 
 def measure(workload: Workload, present: Sequence[peers.Peer], plan: Plan, tell: Any) -> Table:
     """All rounds of one workload. `tell(text)` is called with what is going on."""
-    answer, modelled = record_answer(workload, present)
+    limited = WORKLOADS[workload.limit_does] if workload.limit_does else workload
+    answer, modelled = record_answer(limited, present)
     able = [peer for peer in present if workload.name not in peer.without]
     rows = {peer.name: Row(peer.name, peer.title) for peer in present}
     rows[NOISE] = Row(NOISE, "the limit against itself: noise")
     for peer in present:
         rows[peer.name].error = peer.without.get(workload.name, "")
     for round_index in range(plan.rounds):
-        for name in order(able, round_index, plan):
+        for name in order(able, workload, round_index, plan):
             if rows[name].error:
                 continue
             tell(f"{workload.name}: round {round_index + 1} of {plan.rounds}, {name}")
             peer = peers.LIMIT if name == NOISE else peers.PEERS[name]
+            does = limited if peer is peers.LIMIT else workload
             try:
-                rows[name].samples[round_index] = measure_once(peer, workload, answer, plan)
+                rows[name].samples[round_index] = measure_once(peer, does, answer, plan)
             except (NotStarted, Wrong) as error:
                 rows[name].error = str(error)
     return Table(workload, rows, answer.stat().st_size, modelled)
@@ -135,17 +141,36 @@ def measure_once(peer: peers.Peer, workload: Workload, answer: Path, plan: Plan)
     out is part of the spread, not of the result.
     """
     with serving(peer, workload, answer) as server:
-        client.verify(server, workload)
         if workload.idle:
             return measure_idle(server, workload, plan.timing)
-        if (
-            plan.wrk
-            and workload.depth == 1
-            and not workload.churn
-            and not workload.request_body_size
-        ):
+        # The limit has one answer only, and that is the one of the workload itself.
+        if workload.beside and peer is not peers.LIMIT:
+            return measure_beside(server, workload, plan.timing)
+        if plan.wrk and is_plain(workload):
             return client.wrk(server, workload, plan.timing, CONNECTIONS)
         return client.load(server, workload, plan.timing, CONNECTIONS)
+
+
+def is_plain(workload: Workload) -> bool:
+    """Whether wrk, told nothing but the URL, asks the same."""
+    fields = workload.request.count(b"\r\n") - 3  # request line, Host, empty line
+    return workload.depth == 1 and not fields and not workload.conditional
+
+
+def measure_beside(server: Server, workload: Workload, timing: Timing) -> Sample:
+    """The other workload first, in the same server, so that nothing but the difference differs."""
+    without = client.load(server, WORKLOADS[workload.beside], timing, CONNECTIONS)
+    sample = client.load(server, workload, timing, CONNECTIONS)
+    sample.extra = compared(sample, without)
+    return sample
+
+
+def compared(sample: Sample, without: Sample) -> dict[str, float]:
+    return {
+        "cpu_us_without": without.cpu_us,
+        "ratio_to_without": sample.cpu_us / without.cpu_us,
+        "added_us": sample.cpu_us - without.cpu_us,
+    }
 
 
 def measure_idle(server: Server, workload: Workload, timing: Timing) -> Sample:
@@ -162,8 +187,7 @@ def measure_idle(server: Server, workload: Workload, timing: Timing) -> Sample:
 
     sample = client.load(server, workload, timing, CONNECTIONS, workload.idle, at_rest)
     sample.extra = {
-        "cpu_us_without": without.cpu_us,
-        "ratio_to_without": sample.cpu_us / without.cpu_us,
+        **compared(sample, without),
         "bytes_per_idle_connection": (after - before) / workload.idle,
     }
     return sample
@@ -198,11 +222,49 @@ def majority(marks: Iterable[bool]) -> bool:
     return sum(found) * 2 > len(found)
 
 
+def times(base: str) -> str:
+    return "× the limit" if base == "limit" else f"× {base}"
+
+
+OWN = {  # bounds that no other server is needed for: where the figure is, how it is called
+    "without": ("ratio_to_without", "× without it"),
+    "added": ("added_us", "µs added"),
+    "bytes": ("bytes_per_idle_connection", "bytes per idle connection"),
+}
+
+
+def bound_as_dict(table: Table, bound: Bound) -> dict[str, Any]:
+    """What nodepp was found to do of a bound. A ratio may be over it by the noise of the table;
+    microseconds and bytes may not.
+    """
+    row = table.rows.get("nodepp")
+    samples = row.samples if row else {}
+    key, label = OWN.get(bound.base, ("", times(bound.base)))
+    if key:
+        found = summary(sample.extra[key] for sample in samples.values())
+    else:
+        found = summary(table.ratios("nodepp", bound.base) if bound.base in table.rows else ())
+    is_ratio = label.startswith("×")
+    return judged(label, bound.most, found, table.noise() if is_ratio else 0.0)
+
+
+def judged(label: str, most: float, found: Optional[Summary], noise: float = 0.0) -> dict[str, Any]:
+    """A bound and what was found, for the JSON file; the median is what counts."""
+    allowed = most + noise
+    return {
+        "label": label,
+        "most": most,
+        "allowed": allowed,
+        "found": as_dict(found),
+        "kept": found.median <= allowed if found else None,
+    }
+
+
 def table_as_dict(table: Table) -> dict[str, Any]:
     workload = table.workload
     found: dict[str, Any] = {
         "title": workload.title,
-        "bound": workload.bound,
+        "bounds": [bound_as_dict(table, bound) for bound in workload.bounds],
         "noise": table.noise(),
         "limit_answer_size": table.answer_size,
         "limit_answer_modelled": table.modelled,

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
-from places import APPS, BARE, BIN, ROOT, SCRATCH, SITE, VENVS, MissingTool
+from places import APPS, BIN, CACHE, ROOT, SCRATCH, SITE, VENVS, MissingTool
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Launch:
     request_body_size: int  # bytes after each request head, for the limit
     closes: bool  # the workload ends each connection after its answer
     settings: Mapping[str, object] = field(default_factory=dict)  # npp.conf keys, for nodepp
+    home: Path = SITE  # where res/ and nginx/ are
 
 
 Command = Callable[["Peer", Launch], "list[str]"]
@@ -155,7 +156,7 @@ def nginx(peer: Peer, launch: Launch) -> list[str]:
     for name, value in (
         ("PORT", launch.port),
         ("FOLDER", folder),
-        ("RES", environment()["BENCH_RES"]),
+        ("FILES", launch.home / "nginx"),
     ):
         text = text.replace(f"@{name}@", str(value))
     if os.geteuid() == 0:
@@ -169,14 +170,15 @@ def found_program(name: str) -> str:
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin") or ""
 
 
-def environment(bare: bool = False) -> dict[str, str]:
-    """The environment of every server. NPP_DIR is nodepp's; the others read the same files through
+def environment(home: Path = SITE, cache: Path = CACHE) -> dict[str, str]:
+    """The environment of every server. NPP_* is nodepp's; the others read the same files through
     BENCH_RES.
     """
     own = {name: value for name, value in os.environ.items() if not name.startswith("NPP_")}
     return {
         **own,
-        "NPP_DIR": str(BARE if bare else SITE),
+        "NPP_DIR": str(home),
+        "NPP_STATIC_CACHE": str(cache),
         "BENCH_RES": str(SITE / "res" / "static"),
         "PYTHONPATH": str(APPS),
     }
@@ -231,7 +233,7 @@ OTHERS = (
         nginx,
         binary="nginx",
         hint="on Debian: apt-get install nginx",
-        without={"json": NO_PROGRAM, "echo": NO_PROGRAM, "page": NO_PROGRAM},
+        without=dict.fromkeys(("json", "echo", "page", "dynamic-zstd", "dynamic-gzip"), NO_PROGRAM),
     ),
 )
 

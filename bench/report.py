@@ -6,13 +6,12 @@ import csv
 import platform
 import sys
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
-from workloads import IDLE_BOUND_BYTES
-
-Found = Optional[dict[str, float]]
-
-KIB, MIB = 1024, 1024 * 1024
+import compress
+import sent
+import startup
+from layout import KIB, MIB, bounds_table, lay_out, spread, verdict
 
 
 def machine() -> dict[str, str]:
@@ -23,34 +22,6 @@ def machine() -> dict[str, str]:
             model = line.partition(":")[2].strip()
             break
     return {"cpu": model, "kernel": platform.release(), "python": sys.version.split()[0]}
-
-
-def spread(found: Found, digits: int, factor: float = 1.0) -> str:
-    """`median (low to high)`."""
-    if not found:
-        return "–"
-    median, low, high = (f"{found[key] / factor:,.{digits}f}" for key in ("median", "low", "high"))
-    return median if low == high else f"{median} ({low} to {high})"
-
-
-def lay_out(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table with its columns aligned: the first to the left, the others to the right."""
-    widths = [max(len(row[n]) for row in [head, *rows]) for n in range(len(head))]
-
-    def line(cells: list[str]) -> str:
-        first, *others = cells
-        padded = [
-            first.ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(others, widths[1:])),
-        ]
-        return "| " + " | ".join(padded) + " |"
-
-    rule = (
-        "|"
-        + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])])
-        + "|"
-    )
-    return "\n".join([line(head), rule, *(line(row) for row in rows)])
 
 
 def load_table(name: str, table: dict[str, Any]) -> str:
@@ -94,23 +65,13 @@ def load_line(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def row_of(table: dict[str, Any], peer: str) -> Optional[dict[str, Any]]:
-    return next((row for row in table["rows"] if row["peer"] == peer), None)
-
-
-def verdict(table: dict[str, Any]) -> list[str]:
-    """Whether nodepp keeps its bound: the median of the paired ratios within the bound and the
-    limit's noise.
-    """
-    row = row_of(table, "nodepp")
-    found: Found = row and (row["extra"].get("ratio_to_without") or row["ratio_to_limit"])
-    if not found or not table["bound"]:
-        return []
-    allowed = table["bound"] + table["noise"]
-    kept = "kept" if found["median"] <= allowed else f"missed by {found['median'] - allowed:.2f}"
-    return [
-        f"- Bound {table['bound']:.2f} + noise {table['noise']:.3f}: {found['median']:.3f}, {kept}."
-    ]
+def beside_table(table: dict[str, Any]) -> str:
+    """Beside the load table: the same server with the workload that differs in one thing only."""
+    rows = [row for row in table["rows"] if row["extra"].get("added_us")]
+    rows.sort(key=lambda row: row["extra"]["added_us"]["median"])
+    keys = ("cpu_us_without", "added_us", "ratio_to_without")
+    lines = [[row["title"], *(spread(row["extra"][key], 2) for key in keys)] for row in rows]
+    return lay_out(["server", "CPU µs without", "µs added", "× without"], lines) + "\n"
 
 
 def idle_table(table: dict[str, Any]) -> str:
@@ -128,11 +89,6 @@ def idle_table(table: dict[str, Any]) -> str:
     ]
     head = ["server", "KiB per idle connection", "CPU µs without them", "× without them"]
     text = [lay_out(head, lines)]
-    own = row_of(table, "nodepp")
-    if own and own["extra"]:
-        size = own["extra"]["bytes_per_idle_connection"]["median"]
-        kept = "kept" if size <= IDLE_BOUND_BYTES else "missed"
-        text += ["", f"- Bound {IDLE_BOUND_BYTES} bytes per idle connection: {size:.0f}, {kept}."]
     return "\n".join(text) + "\n"
 
 
@@ -152,13 +108,7 @@ def startup_table(table: dict[str, Any]) -> str:
     text += [
         f"- {row['peer']}: not measured: {row['error']}" for row in table["rows"] if row["error"]
     ]
-    own = row_of(table, "nodepp")
-    if own and own["milliseconds"]:
-        ms, size = own["milliseconds"]["median"], own["resident_bytes"]["median"]
-        kept = "kept" if ms <= table["bound_ms"] and size <= table["bound_bytes"] else "missed"
-        text.append(
-            f"- Bounds {table['bound_ms']} ms and {table['bound_bytes'] // MIB} MiB: {kept}."
-        )
+    text += verdict(table)
     return "\n".join(text) + "\n"
 
 
@@ -180,6 +130,19 @@ def pollers_table(table: dict[str, Any]) -> str:
     return f"### pollers: {table['title']}\n\n" + lay_out(head, lines) + "\n"
 
 
+FURTHER = {
+    "startup": startup_table,
+    "site_startup": startup.site_table,
+    "site_bytes": sent.table,
+    "compress": compress.table,
+}
+
+
+def judged_tables(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    further = {name.replace("_", "-"): result[name] for name in FURTHER if result.get(name)}
+    return {**result["workloads"], **further}
+
+
 def markdown(result: dict[str, Any]) -> str:
     """The whole result."""
     about, text = result["about"], []
@@ -193,10 +156,15 @@ def markdown(result: dict[str, Any]) -> str:
     text += [f"Not measured: {name}: {reason}\n" for name, reason in result["missing"].items()]
     for name, table in result["workloads"].items():
         text.append(load_table(name, table))
-        if any(row["extra"] for row in table["rows"]):
+        extras = {key for row in table["rows"] for key in row["extra"]}
+        if "bytes_per_idle_connection" in extras:
             text.append(idle_table(table))
-    if result.get("startup"):
-        text.append(startup_table(result["startup"]))
+        elif "added_us" in extras:
+            text.append(beside_table(table))
+    for name, table_of in FURTHER.items():
+        if result.get(name):
+            text.append(table_of(result[name]))
+    text.append(bounds_table(judged_tables(result)))
     if result.get("pollers"):
         text.append(pollers_table(result["pollers"]))
     return "\n".join(text)

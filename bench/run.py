@@ -2,6 +2,7 @@
 
     bench/run.py                                   everything: 10 rounds of 3 s; hours
     bench/run.py --workloads hello,page --peers nodepp,bjoern --rounds 5 --seconds 1
+    bench/run.py --workloads statics --peers nodepp,nginx --rounds 7 --seconds 2
     bench/run.py --quick --peers nodepp            does it still run? seconds
     bench/run.py --pollers                         epoll, poll, select, selectors
 
@@ -21,28 +22,33 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
+import compress
 import measure
 import peers
 import places
 import pollers
 import report
+import sent
 import servers
 import startup
 import workloads
 from client import Timing
+from exchange import Wrong
 from measure import Plan
 
 QUICK = Plan(rounds=1, timing=Timing(seconds=0.2, warmup=0.05), other_rounds=1)
+QUICK_SHARE = 0.01  # of the site's files
 
 
 def arguments(argv: Optional[list[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0],
-        epilog=f"workloads: {', '.join([*workloads.WORKLOADS, 'startup'])}. "
+        epilog=f"workloads: {', '.join([*workloads.WORKLOADS, *workloads.OTHERS])}; "
+        f"{' and '.join(workloads.GROUPS)} stand for many. "
         f"peers: {', '.join(peers.PEERS)}; the limit always takes part.",
     )
     add = parser.add_argument
-    add("--workloads", metavar="A,B", help="default: all but browser")
+    add("--workloads", metavar="A,B", help="default: engine,statics")
     add("--peers", metavar="A,B", help="default: all")
     add("--rounds", type=int, default=10)
     add("--seconds", type=float, default=3.0, help="of each measurement")
@@ -73,25 +79,32 @@ def arguments(argv: Optional[list[str]] = None) -> argparse.Namespace:
         help="make the virtual environments of the peers, and stop",
     )
     options = parser.parse_args(argv)
+    known = [*workloads.WORKLOADS, *workloads.OTHERS]
     options.workloads = chosen(
-        parser, options.workloads, [*workloads.WORKLOADS, "startup"], workloads.DEFAULT
+        parser, options.workloads, known, workloads.DEFAULT, workloads.GROUPS
     )
-    options.peers = chosen(parser, options.peers, list(peers.PEERS), list(peers.PEERS))
+    options.peers = chosen(parser, options.peers, list(peers.PEERS), list(peers.PEERS), {})
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("at least one round, and some time")
     return options
 
 
 def chosen(
-    parser: argparse.ArgumentParser, text: Optional[str], known: list[str], default: list[str]
+    parser: argparse.ArgumentParser,
+    text: Optional[str],
+    known: list[str],
+    default: list[str],
+    groups: dict[str, list[str]],
 ) -> list[str]:
+    """The names in the text, groups opened, each once."""
     if not text:
         return default
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in known:
-            parser.error(f"{name!r} is unknown; there are: {', '.join(known)}")
-    return names
+    names: list[str] = []
+    for name in (part.strip() for part in text.split(",") if part.strip()):
+        if name not in known and name not in groups:
+            parser.error(f"{name!r} is unknown; there are: {', '.join([*groups, *known])}")
+        names += groups.get(name, [name])
+    return list(dict.fromkeys(names))
 
 
 def tell(text: str) -> None:
@@ -137,9 +150,9 @@ def announce(options: argparse.Namespace, present: list[peers.Peer], plan: Plan)
     others = len(present) + 1 - near
     measured = plan.rounds * near + plan.other_rounds * others
     loads = sum(
-        2 if workloads.WORKLOADS[name].idle else 1
+        2 if workloads.WORKLOADS[name].beside else 1
         for name in options.workloads
-        if name != "startup"
+        if name in workloads.WORKLOADS
     )
     minutes = loads * measured * (plan.timing.seconds + plan.timing.warmup + 0.7) / 60
     print(
@@ -171,14 +184,42 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         result["pollers"] = pollers.measure(plan, tell)
         return result
     announce(options, present, plan)
+    fill_cache(present)
     for name in options.workloads:
-        if name == "startup":
-            result["startup"] = startup.measure(present, plan.rounds, tell)
+        if name in workloads.OTHERS:
+            result[name.replace("-", "_")] = measure_other(name, present, options, plan)
         else:
             table = measure.measure(workloads.WORKLOADS[name], present, plan, tell)
             result["workloads"][name] = measure.table_as_dict(table)
     tell("")
     return result
+
+
+def fill_cache(present: list[peers.Peer]) -> None:
+    """All codings of the loads' two files, before anything is measured: a child that compresses
+    would be in the figures.
+    """
+    if peers.NODEPP in present:
+        try:
+            startup.precompress(places.SITE, places.CACHE, workloads.WORKLOADS["small"])
+        except (servers.NotStarted, Wrong) as error:
+            print(f"bench: nodepp, while it compresses: {error}", file=sys.stderr)
+
+
+def measure_other(
+    name: str, present: list[peers.Peer], options: argparse.Namespace, plan: Plan
+) -> dict[str, Any]:
+    """What is no load."""
+    home, share = places.WEBSITE, 1.0
+    if options.quick:
+        home, share = places.WEBSITE_QUICK, QUICK_SHARE
+    if name == "startup":
+        return startup.measure(present, plan.rounds, tell)
+    if name == "site-startup":
+        return startup.measure_site(present, home, share, plan.rounds, tell)
+    if name == "site-bytes":
+        return sent.measure(present, home, share, tell)
+    return compress.measure_all(plan.rounds, tell)
 
 
 def write(result: dict[str, Any], options: argparse.Namespace) -> None:

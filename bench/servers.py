@@ -18,7 +18,7 @@ from typing import Optional
 
 import peers
 from exchange import Wrong, exchange
-from places import ROOT, SCRATCH
+from places import CACHE, ROOT, SCRATCH, SITE
 from workloads import Workload
 
 SERVER_CORE = 0
@@ -92,13 +92,12 @@ def read(path: Path) -> str:
 
 
 def launch(
-    peer: peers.Peer, workload: Workload, answer: Path, settings: Mapping[str, object]
+    peer: peers.Peer, workload: Workload, answer: Path, settings: Mapping[str, object], home: Path
 ) -> peers.Launch:
     if peer.name == "nodepp" and workload.idle:
         settings = {"maxConnections": 12_000, **settings}  # the default is 10,000
-    return peers.Launch(
-        free_port(), workload.name, answer, workload.request_body_size, workload.churn, settings
-    )
+    size, closes = workload.request_body_size, workload.churn
+    return peers.Launch(free_port(), workload.name, answer, size, closes, settings, home)
 
 
 @contextmanager
@@ -107,19 +106,25 @@ def serving(
     workload: Workload,
     answer: Path,
     settings: Optional[Mapping[str, object]] = None,
-    bare: bool = False,
+    home: Path = SITE,
+    cache: Path = CACHE,
+    seconds_max: float = START_SECONDS_MAX,
 ) -> Iterator[Server]:
     """Starts the peer on the server's core and gives it when it answers; ends all its processes
     afterwards.
+
+    home: where its files are. cache: the folder that nodepp keeps codings in. seconds_max: to its
+    first answer.
     """
-    how = launch(peer, workload, answer, settings or {})
+    how = launch(peer, workload, answer, settings or {}, home)
     command = peer.command(peer, how)
     log_path = SCRATCH / f"{peer.name}.log"
     with open(log_path, "wb") as log:
         began = time.monotonic()
-        process = spawn(command, log, peers.environment(bare))
+        process = spawn(command, log, peers.environment(home, cache))
+        deadline = began + seconds_max
         try:
-            started = wait_until_it_answers(process, how.port, workload.request, began, log_path)
+            started = wait_until_it_answers(process, how.port, workload, deadline, log_path)
             yield Server(peer, how.port, process, (started - began) * 1000)
         finally:
             end(process)
@@ -149,20 +154,22 @@ def spawn(command: list[str], log: object, environment: dict[str, str]) -> subpr
 
 
 def wait_until_it_answers(
-    process: subprocess.Popen[bytes], port: int, request: bytes, began: float, log: Path
+    process: subprocess.Popen[bytes], port: int, workload: Workload, deadline: float, log: Path
 ) -> float:
-    """The moment of the first 200. Asks every 0.5 ms, from the client's core."""
-    while time.monotonic() - began < START_SECONDS_MAX:
+    """The moment of the first answer with the right status. Asks every 0.5 ms, from the client's
+    core.
+    """
+    while time.monotonic() < deadline:
         if process.poll() is not None:
             raise NotStarted(f"ended with status {process.returncode}: {last_words(log)}")
         try:
-            exchange(port, request, timeout=START_SECONDS_MAX)
+            exchange(port, workload.request, START_SECONDS_MAX, status=workload.status)
             return time.monotonic()
         except OSError:
             time.sleep(0.0005)
         except Wrong as error:
             raise NotStarted(f"its first answer: {error}") from error
-    raise NotStarted(f"no answer in {START_SECONDS_MAX} s: {last_words(log)}")
+    raise NotStarted(f"no answer in time: {last_words(log)}")
 
 
 def wait_until_listening(port: int) -> None:

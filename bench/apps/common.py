@@ -13,6 +13,7 @@ HTML = "text/html; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 BINARY = "application/octet-stream"
+SCRIPT = "text/javascript"
 
 # The rows of the page: what a database would have given. 105 rows, a beginning and an end: 107
 # pieces.
@@ -57,7 +58,7 @@ def resources():
     anybody would.
     """
     found = {}
-    for name, content_type in (("small.css", "text/css"), ("large.bin", BINARY)):
+    for name, content_type in (("small.css", "text/css"), ("large.js", SCRIPT)):
         with open(os.path.join(resource_folder(), name), "rb") as file:
             found["/static/" + name] = (content_type, file.read())
     return found

@@ -12,7 +12,7 @@ const rows = Array.from({ length: 105 }, (_, n) => [n, name(n)]);
 const read = (name) => fs.readFileSync(path.join(process.env.BENCH_RES, name));
 const resources = {
   "/static/small.css": ["text/css", read("small.css")],
-  "/static/large.bin": ["application/octet-stream", read("large.bin")],
+  "/static/large.js": ["text/javascript", read("large.js")],
 };
 let number = 0;
 
