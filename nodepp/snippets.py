@@ -53,7 +53,7 @@ class Snippets:
     """The snippets of all hosts. Empty until load()."""
 
     def __init__(self) -> None:
-        self._folders: dict[str, str] = {}
+        self._folders: dict[str, str] = {}  # as given
         self._found: dict[str, dict[str, Snippet]] = {"": {}}
         self._log: Log = _ignore
 
@@ -64,11 +64,10 @@ class Snippets:
         log: log(level, message); each file that cannot be used is one line.
         """
         self._log = log
-        self._folders = {host: os.path.realpath(folder) for host, folder in folders.items()
-                         if folder}  # fmt: skip
+        self._folders = {host: folder for host, folder in folders.items() if folder}
         self._found = {"": {}}
-        for host in self._folders:
-            self._found[host] = self._read_folder(host, {}, _everything)
+        for host, folder in self._folders.items():
+            self._found[host] = self._read_folder(os.path.realpath(folder), {}, _everything)
         problems = {it.problem for found in self._found.values() for it in found.values()}
         if NO_MARKDOWN in problems:
             log(WAR, f"snippets: {NO_MARKDOWN}")
@@ -96,7 +95,7 @@ class Snippets:
     @property
     def folders(self) -> list[str]:
         """The real paths of the folders, to be watched."""
-        return sorted(set(self._folders.values()))
+        return sorted({os.path.realpath(folder) for folder in self._folders.values()})
 
     def refresh(
         self, files: set[str] | None = None, is_settled: Callable[[str], bool] | None = None
@@ -109,11 +108,12 @@ class Snippets:
         version stays, and the next call brings the new one.
         """
         changed = False
-        for host, folder in self._folders.items():
+        for host, given in self._folders.items():
+            folder = os.path.realpath(given)  # a deploy may have switched a link on the way
             if files is not None and not any(_is_related(file, folder) for file in files):
                 continue
             before = self._found[host]
-            after = self._read_folder(host, before, _filter(files), is_settled)
+            after = self._read_folder(folder, before, _filter(files), is_settled)
             if after != before:
                 self._found[host] = after
                 changed = True
@@ -154,14 +154,14 @@ class Snippets:
 
     def _read_folder(
         self,
-        host: str,
+        folder: str,
         before: dict[str, Snippet],
         may_change: Callable[[str], bool],
         is_settled: Callable[[str], bool] | None = None,
     ) -> dict[str, Snippet]:
         """Name to snippet. What did not change is taken from before."""
         found: dict[str, Snippet] = {}
-        for name, file, signature, has_links in self._walk(self._folders[host]):
+        for name, file, signature, has_links in self._walk(folder):
             if len(found) >= SNIPPET_COUNT_MAX:
                 self._log(WAR, f"snippets: more than {SNIPPET_COUNT_MAX}: not read from {file} on")
                 break

@@ -314,6 +314,22 @@ def test_the_folder_itself_may_come_later(folder):
     assert not folder.changed(file)
 
 
+def test_a_link_that_is_switched_leads_to_other_snippets(folder, tmp_path):
+    folder.write("a.html", "old")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "a.html").write_text("new")
+    link = tmp_path / "current"
+    link.symlink_to("snippets")
+    folder.root = link
+    folder.load()
+    assert folder.snippets.get("a.html") == b"old"
+    link.unlink()
+    link.symlink_to("new")
+    assert folder.snippets.refresh()
+    assert folder.snippets.get("a.html") == b"new"
+    assert folder.snippets.folders == [str(tmp_path / "new")]
+
+
 def test_files_elsewhere_change_nothing(folder):
     folder.write("a.html", "a")
     folder.load()
