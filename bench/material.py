@@ -121,8 +121,8 @@ def until(size: int, pieces: Iterator[str], end: str = "") -> bytes:
         piece = next(pieces)
         made.append(piece)
         have += len(piece.encode())
-    body = "".join(made).encode()[: max(0, size - len(end.encode()))]
-    return body.decode("utf-8", "ignore").encode() + end.encode()
+    cut = "".join(made).encode()[: max(0, size - len(end.encode()))].decode("utf-8", "ignore")
+    return (cut.encode() + end.encode()).ljust(size)  # for the half of a letter that was left
 
 
 # ---- pages ----

@@ -22,12 +22,16 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+import compress
 import places
-import report
+import startup
+import website
 import workloads
+from layout import lay_out
 
 COUNTS = (40, 140)  # requests of the two runs; the first few fill caches
 # Cython's name of Engine.turn; gcc keeps the function, for Python calls it by its address.
@@ -37,21 +41,46 @@ TURNS_MAX = 1000  # for one answer; more is a failure
 GROUPS = {
     "parser": ("parser", "scan", "target", "field", "decimal"),
     "body": ("body", "chunk", "form", "multipart", "upload"),
-    "dispatch": ("dispatch", "result", "route", "freeze", "statics"),
+    "dispatch": ("dispatch", "result", "route", "freeze"),
+    "statics": (
+        *("statics", "snapshot", "negotiate", "precondition", "ranges", "deliver"),
+        *("file", "calendar", "readahead"),
+    ),
     "request": (
         *("request", "context", "content", "reply", "fastcall"),
         *("headers", "visitor", "escape"),
     ),
     "head": ("response", "clock", "answer"),
-    "output": ("output", "format", "stream"),
+    "output": ("output", "format", "stream", "compress"),
     "loop": (
         *("loop", "engine", "house", "timer", "deadline", "poller", "listener", "transport"),
-        *("connection", "tables", "memory", "accesslog"),
+        *("connection", "tables", "memory", "accesslog", "reader", "inotify"),
     ),
 }
 ROOM_GROUP = {room: group for group, rooms in GROUPS.items() for room in rooms}
 OUTSIDE = ("python", "libc", "libraries")  # libraries: msgspec and the like
 COLUMNS = [*GROUPS, "other core", *OUTSIDE, "total"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A workload, and the files that lie beside it."""
+
+    workload: str
+    home: Path = places.SITE
+
+
+# Most are workloads under their own names. Hello again with no file and with a thousand: what it
+# costs a route that its path is looked up among the files first.
+CASES = {
+    **{name: Case(name) for name in workloads.WORKLOADS},
+    "hello-no-files": Case("hello", places.BARE),
+    "hello-1000-files": Case("hello", places.WEBSITE),
+}
+DEFAULT = (
+    "hello,hello-no-files,hello-1000-files,browser,pipelined,json,params,echo,page,small,"
+    "small-coded,small-browser,not-modified,not-modified-browser,range"
+)
 
 Cost = Counter[str]  # instructions by room, or by OUTSIDE
 
@@ -60,24 +89,31 @@ Cost = Counter[str]  # instructions by room, or by OUTSIDE
 
 
 def drive(name: str, count: int) -> None:
-    """Answers `count` requests of a workload in this process."""
+    """Answers `count` requests of a case in this process."""
     import socket
 
     sys.path.insert(0, str(places.APPS))
     from nodepp_app import app
 
-    from nodepp import _core, statics
+    from nodepp import _core
+    from nodepp.statics.collection import Statics
+    from nodepp.statics.options import Options
 
-    workload = workloads.WORKLOADS[name]
-    router = app.freeze(statics.load(str(places.SITE / "res"), None, log=app.host.log))
+    case = CASES[name]
+    workload = workloads.WORKLOADS[case.workload]
+    folder = str(case.home / "res") if case.home != places.BARE else ""
+    statics = Statics(app, Options(res=folder, static_cache=str(places.CACHE)))
     engine = _core.Engine(
-        {"max_connections": 8, "reserved_descriptors": 0, "poller": "epoll"}, router, app.host
+        {"max_connections": 8, "reserved_descriptors": 0, "poller": "epoll"}, app.freeze(), app.host
     )
+    engine.publish(statics.load())
     engine.open([])
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     ours.setblocking(False)
     engine.adopt(theirs.detach(), ("127.0.0.1", 50000))
+    if workload.conditional:
+        workload = workloads.asking_again(workload, first_etag(engine, ours, workload))
     for _ in range(count):
         ours.sendall(workload.request * workload.depth)
         answer_taken(engine, ours, workload)
@@ -85,23 +121,30 @@ def drive(name: str, count: int) -> None:
     os._exit(0)  # nothing of the end is of interest
 
 
-def answer_taken(engine: Any, ours: Any, workload: workloads.Workload) -> None:
+def first_etag(engine: Any, ours: Any, workload: workloads.Workload) -> bytes:
+    """The ETag of the answer that the condition is made from."""
+    ours.sendall(workload.request)
+    found = re.search(rb"\r\netag: *([^\r]*)", answer_taken(engine, ours, workload), re.I)
+    return found.group(1) if found else b""
+
+
+def answer_taken(engine: Any, ours: Any, workload: workloads.Workload) -> bytes:
     """Turns the engine until all answers are here. They are counted by their status lines."""
-    data = b""
+    data, begin = b"", b"HTTP/1.1 %d " % workload.status
     for _ in range(TURNS_MAX):
         engine.turn(0)
         try:
             data += ours.recv(1 << 20)
         except BlockingIOError:
             continue
-        head, _, body = data.rpartition(b"HTTP/1.1 200 OK\r\n")[2].partition(b"\r\n\r\n")
+        head, _, body = data.rpartition(begin)[2].partition(b"\r\n\r\n")
         size = re.search(rb"content-length: *(\d+)", head, re.I)
-        if (
-            data.count(b"HTTP/1.1 200 OK\r\n") == workload.depth
-            and size
-            and len(body) == int(size.group(1))
-        ):
-            return
+        whole = workload.status == 304 or (size and len(body) == int(size.group(1)))
+        if whole and data.count(begin) == workload.depth and b"\r\n\r\n" in data:
+            coding = re.search(rb"content-encoding: *(\w+)", head, re.I)
+            if bool(coding) != bool(workload.codings):
+                raise SystemExit(f"{workload.name}: the wrong coding: {head!r}")
+            return data
     raise SystemExit(f"{workload.name}: no answer in {TURNS_MAX} turns; so far {data[:200]!r}")
 
 
@@ -199,7 +242,7 @@ def line_map() -> Optional[LineMap]:
 def per_request(name: str, lines: Optional[LineMap]) -> dict[str, float]:
     """Instructions per request by room, from two runs of different length."""
     short, long = (costs(callgrind(name, count), lines) for count in COUNTS)
-    requests = (COUNTS[1] - COUNTS[0]) * workloads.WORKLOADS[name].depth
+    requests = (COUNTS[1] - COUNTS[0]) * workloads.WORKLOADS[CASES[name].workload].depth
     return {
         room: (long[room] - short[room]) / requests for room in long if long[room] != short[room]
     }
@@ -223,19 +266,20 @@ def table(result: dict[str, dict[str, float]], old: dict[str, dict[str, float]])
             change = now[column] - before[column] if before else 0.0
             cells.append(f"{now[column]:,.0f}" + (f" ({change:+,.0f})" if round(change) else ""))
         lines.append([name, *cells])
-    return report.lay_out(["instructions per request", *COLUMNS], lines)
+    return lay_out(["instructions per request", *COLUMNS], lines)
 
 
 def room_table(result: dict[str, dict[str, float]]) -> str:
     names = sorted({room for rooms in result.values() for room in rooms})
     lines = [[room, *(f"{rooms.get(room, 0):,.1f}" for rooms in result.values())] for room in names]
-    return report.lay_out(["room", *result], lines)
+    return lay_out(["room", *result], lines)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
-    add("--workloads", default="hello,browser,pipelined,json,params,echo,page,small", metavar="A,B")
+    add("--workloads", default=DEFAULT, metavar="A,B")
+    add("--compress", action="store_true", help="microseconds of host.compress too")
     add("--rooms", action="store_true", help="a line for each room too")
     add("--against", type=Path, metavar="JSON", help="an older micro.json: changes are shown")
     add("--out", type=Path, default=places.OUT / "micro.json")
@@ -251,6 +295,8 @@ def main() -> None:
     if not shutil.which("valgrind"):
         sys.exit("micro: valgrind is missing (on Debian: apt-get install valgrind)")
     places.prepare()
+    names = options.workloads.split(",")
+    prepare_files(names)
     lines = line_map()
     if not lines:
         print(
@@ -258,11 +304,21 @@ def main() -> None:
             file=sys.stderr,
         )
     old = json.loads(options.against.read_text()) if options.against else {}
-    result = {name: per_request(name, lines) for name in options.workloads.split(",")}
+    result = {name: per_request(name, lines) for name in names}
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     print(table(result, old))
     if options.rooms:
         print("\n" + room_table(result))
+    if options.compress:
+        print("\n" + compress.table(compress.measure_all(10, lambda text: None)))
+
+
+def prepare_files(names: list[str]) -> None:
+    """The site where it is needed; the codings, which are not made under callgrind."""
+    for home in {CASES[name].home for name in names}:
+        if home == places.WEBSITE:
+            website.prepare(home)
+    startup.precompress(places.SITE, places.CACHE, workloads.WORKLOADS["small"])
 
 
 if __name__ == "__main__":
