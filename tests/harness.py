@@ -192,6 +192,7 @@ class Server:
                 client.reset()
             _core.probe_fault_clear()
             _core.probe_send_limit(0)
+            _core.probe_cold_files(False)
             if self.engine.running:
                 with contextlib.suppress(AssertionError):
                     self.until(lambda: balanced(connections=True), "the balance")
@@ -200,6 +201,7 @@ class Server:
             self.engine.close()
             self.listener.close()
         assert balanced(connections=True), f"left over after close: {_core.probe_balance()}"
+        assert _core.probe_statics()["files"] == 0, "files are open after close"
 
 
 def balanced(connections: bool = False) -> bool:
@@ -326,6 +328,7 @@ def serving(poller: str = "epoll", **options) -> Iterator[Server]:
             client.reset()
         _core.probe_fault_clear()
         _core.probe_send_limit(0)
+        _core.probe_cold_files(False)
         server.engine.close()
         server.listener.close()
         raise

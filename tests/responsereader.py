@@ -167,7 +167,8 @@ def read_parts(response: Response) -> list[tuple[str, bytes]]:
         raise ResponseError(f"Content-Type: {content_type!r}")
     delimiter = b"\r\n--" + match[1].encode()
     preamble, *parts, end = (b"\r\n" + response.body).split(delimiter)
-    if preamble or not re.fullmatch(rb"--(?:\r\n)?", end):
+    # An empty line before the first delimiter is an empty preamble, RFC 2046 §5.1.1.
+    if preamble not in (b"", b"\r\n") or not re.fullmatch(rb"--(?:\r\n)?", end):
         raise ResponseError(f"what is around the parts: {preamble!r}, {end!r}")
     found = []
     for part in parts:
