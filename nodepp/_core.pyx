@@ -7,9 +7,9 @@
 cimport cython
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, Py_XINCREF, PyObject
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, memset, strlen
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen
 
 from nodepp.core.posix cimport *
 from nodepp.core.python cimport *
@@ -20,6 +20,7 @@ include "core/scan.pxi"
 include "core/decimal.pxi"
 include "core/escape.pxi"
 include "core/clock.pxi"
+include "core/calendar.pxi"
 
 # floor 1: what is kept
 include "core/memory.pxi"
@@ -29,6 +30,9 @@ include "core/tables.pxi"
 include "core/deadline.pxi"
 include "core/poller.pxi"
 include "core/transport.pxi"
+include "core/file.pxi"
+include "core/readahead.pxi"
+include "core/inotify.pxi"
 include "core/output.pxi"
 include "core/format.pxi"
 
@@ -42,7 +46,11 @@ include "core/upload.pxi"
 include "core/form.pxi"
 include "core/body.pxi"
 include "core/response.pxi"
+include "core/negotiate.pxi"
+include "core/precondition.pxi"
+include "core/ranges.pxi"
 include "core/statics.pxi"
+include "core/snapshot.pxi"
 include "core/listener.pxi"
 
 # floor 4: a connection and its request
@@ -63,7 +71,10 @@ include "core/dispatch.pxi"
 include "core/result.pxi"
 include "core/stream.pxi"
 include "core/fastcall.pxi"
+include "core/deliver.pxi"
+include "core/compress.pxi"
 include "core/timer.pxi"
+include "core/reader.pxi"
 
 # floor 6: the whole
 include "core/loop.pxi"

@@ -114,6 +114,10 @@ class World:
             self.routes(),
             self,
         )
+        self.file = os.path.join(os.path.dirname(path), "file")
+        with open(self.file, "wb") as stream:
+            stream.write(FILE)
+        self.publish()
         tcp, unix = self.listeners
         self.engine.open([(tcp.fileno(), "tcp"), (unix.fileno(), "unix")])
         self.log_file = os.open(os.devnull, os.O_WRONLY)
@@ -128,7 +132,22 @@ class World:
         listener.setblocking(False)
         return listener
 
+    def publish(self) -> None:
+        """A new snapshot: the file in memory or on the disk, which may be slow."""
+        _core.probe_cold_files(self.random.random() < 0.5)
+        if self.random.random() < 0.5:
+            resource = _core.Resource(FILE, "text/plain", etag="m")
+        else:
+            resource = _core.Resource(None, "text/plain", etag="d", path=self.file, size=len(FILE))
+        self.engine.publish(_core.Snapshot({"": {"/file": resource}}))
+
     # What the engine calls.
+
+    def open_file(self, resource):
+        self.meddle()
+        if self.random.random() < 0.05:
+            raise self.random.choice([OSError, KeyboardInterrupt])
+        return resource, _core.File(os.open(resource.path, os.O_RDONLY | os.O_CLOEXEC))
 
     def routes(self) -> _core.Router:
         router = _core.Router()
@@ -138,7 +157,6 @@ class World:
         for name, handler in handlers.items():
             router.add(((name,),), ALL & ~_core.METHOD_OPTIONS, handler, 0, None)
         router.add((("with",), ("", "", "path", "rest")), ALL, self.on_text, 0, None)
-        router.add_static("/file", FILE, "text/plain")
         router.freeze()
         return router
 
@@ -185,6 +203,8 @@ class World:
                 self.faults.append("a nested call was not refused")
         engine.stats()
         engine.flush_access_log()
+        if number > 0.018:
+            self.publish()
         if number < 0.002:
             engine.stop(self.random.choice((0, 300, 100_000)))
         elif number < 0.006:
@@ -277,6 +297,8 @@ class World:
             self.look_at_kept()
         elif number < 0.175:
             self.hold_rest()
+        elif number < 0.18:
+            self.publish()
         elif self.clients:
             client = self.random.choice(self.clients)
             client.act()
@@ -334,7 +356,9 @@ class World:
             listener.close()
         os.close(self.log_file)
         self.look_at_kept()
+        self.engine.publish(None)
         assert not self.faults, self.faults
+        assert not any(_core.probe_statics().values()), _core.probe_statics()
         assert harness.balanced(connections=True), _core.probe_balance()
         assert [each.closed for each in self.streams] == [1] * len(self.streams)
 
@@ -480,6 +504,7 @@ def test_whatever_happens_answers_are_whole_and_nothing_is_left(poller, seed, tm
     finally:
         _core.probe_fault_clear()
         _core.probe_send_limit(0)
+        _core.probe_cold_files(False)
         for client in world.clients:
             client.leave()
         if world.engine.running:

@@ -114,16 +114,6 @@ def test_a_callback_may_add_another_one(serve):
     assert called == ["a", "b"]
 
 
-def test_routes_that_a_file_hides_are_named():
-    router = _core.Router()
-    router.add((("x",),), _core.METHOD_GET, lambda req: "x", 0, None)
-    router.add((("y",),), _core.METHOD_POST, lambda req: "y", 0, None)
-    router.add_static("/x", b"1", "text/plain")
-    router.add_static("/y", b"1", "text/plain")
-    router.freeze()
-    assert router.hidden == ["/x"]
-
-
 @pytest.mark.parametrize(("order", "flags"), [((1,), 0), ((0, 0), 0), ((), 0), (None, 1)])
 def test_a_route_whose_parameters_do_not_fit_its_handler_is_refused(order, flags):
     router = _core.Router()

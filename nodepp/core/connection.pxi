@@ -265,7 +265,7 @@ cdef int connection_flush(connection_t* c) noexcept:
     cdef int outcome
     if c.pending != NULL:
         outcome = output_flush_rest(c.fd, c.pending, &stats.bytes_out)
-        if outcome != OUTPUT_REST:
+        if outcome != OUTPUT_REST and outcome != OUTPUT_COLD:
             output_free_rest(c.pending)
             c.pending = NULL
         return outcome

@@ -1,7 +1,7 @@
 # core/context.pxi — the request as a handler sees it
 #   Owns:  class Request: what was asked, made into Python objects only when looked at
-#   Uses:  limits, scan, tables, transport, output, format, form, response, visitor, headers,
-#          answer, content, reply, dispatch
+#   Uses:  limits, scan, tables, transport, output, format, target, form, response, visitor,
+#          headers, answer, content, reply, dispatch
 #   Never: what the handler is called with or what becomes of its result
 #   Holds: a Request whose life is over holds no pointer: it raises, it never shows other bytes
 
@@ -34,6 +34,7 @@ cdef class Request:
     cdef bint streaming                # its first piece has been asked for: the head is settled
     cdef bint chunked
     cdef bint paged                    # the page for its status has been asked for
+    cdef bint uncompressed             # the answer is never compressed
     cdef uint64_t sent                 # content bytes streamed, for the log
 
     @property
@@ -227,7 +228,30 @@ cdef class Request:
         reply_check_head(self)
         self._status = answer_check_status(value)
 
+    @property
+    def compress(self) -> bool:
+        """True when the answer may leave compressed. Set it to False where a secret stands beside
+        text that others choose (BREACH)."""
+        context_live(self)
+        return not self.uncompressed
+
+    @compress.setter
+    def compress(self, value):
+        context_live(self)
+        self.uncompressed = not value
+
     # out(text, *args) stands in fastcall.
+
+    def out_snippet(self, str name not None) -> None:
+        """Appends a snippet, as it is; LookupError when there is none of that name."""
+        context_live(self)
+        text = dispatch_host.snippet(name, self.host)
+        self.out_raw(text)
+
+    def render(self, str name not None, /, **context) -> str:
+        """The text of a template with these values; what it needs is told by the host's errors."""
+        context_live(self)
+        return dispatch_host.render(self, name, context)
 
     def out_raw(self, text, *args) -> None:
         """As `out`, but values are never escaped. bytes are appended as they are, without args."""
@@ -289,17 +313,23 @@ cdef inline request_t* context_live(Request req) except NULL:
 
 
 cdef str context_path(const request_t* r):
+    """As it was looked for: decoded once, without dot segments. One that leads out above the root
+    is left as it came but for its escapes."""
     cdef const char* path = <const char*>r.data + r.head.path_start
     cdef size_t size = r.head.path_size
+    cdef Py_ssize_t resolved
     cdef bytes decoded
+    cdef uint8_t* into
     if size == 0:
         return "*" if r.data[r.head.target_start] == c'*' else "/"
-    if not r.head.path_escaped:
+    if not r.head.path_escaped and not target_has_dots(<const uint8_t*>path, size):
         return PyUnicode_DecodeUTF8(path, size, NULL)
     decoded = PyBytes_FromStringAndSize(path, size)
-    size = scan_percent_decode(<const uint8_t*>path, size,
-                               <uint8_t*>PyBytes_AS_STRING(decoded), False)
-    return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(decoded), size, b"replace")
+    into = <uint8_t*>PyBytes_AS_STRING(decoded)
+    resolved = target_resolve(<const uint8_t*>path, size, r.head.path_escaped, into)
+    if resolved < 0:
+        resolved = scan_percent_decode(<const uint8_t*>path, size, into, False)
+    return PyUnicode_DecodeUTF8(<const char*>into, resolved, b"replace")
 
 
 cdef void context_bind(Request req, connection_t* c, request_t* r) noexcept:
@@ -326,4 +356,4 @@ cdef void context_release(Request req) noexcept:
         req.type_line = None
     req.iterator = None
     req.sent = 0
-    req.paged = req.streaming = False
+    req.paged = req.streaming = req.uncompressed = False

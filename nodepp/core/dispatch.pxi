@@ -1,7 +1,7 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
-#   Owns:  static or route or fallback; calling the handler; turning its result into an answer
-#   Uses:  limits, tables, output, parser, response, statics, accesslog, connection, route, freeze,
-#          context, result, stream
+#   Owns:  file or route or fallback; calling the handler; turning its result into an answer
+#   Uses:  limits, scan, tables, output, parser, target, response, statics, snapshot, accesslog,
+#          connection, route, freeze, context, result, stream, deliver
 #   Never: reading or sending
 #   Holds: each complete request is answered exactly once, whatever the handler does
 
@@ -19,6 +19,9 @@ cdef PyObject* dispatch_request_now    # the Request being handled; NULL: none i
 cdef Request dispatch_spare            # the pooled Request
 cdef object dispatch_interrupt         # KeyboardInterrupt or SystemExit out of a handler
 cdef bytes dispatch_allow_all          # the Allow line of "OPTIONS *"
+cdef Snapshot dispatch_snapshot        # the public files that are served now; None: there are none
+cdef bint dispatch_has_files           # it is there, and not empty
+cdef uint8_t dispatch_path[HEAD_SIZE_CEILING]    # a path that had to be decoded or resolved
 
 
 cdef int dispatch_open(Router router, host) except -1:
@@ -34,9 +37,19 @@ cdef int dispatch_open(Router router, host) except -1:
     return 0
 
 
+cdef int dispatch_publish(Snapshot snapshot) except -1:
+    """These files from now on. Answers that are under way keep the bytes that they hold."""
+    global dispatch_snapshot, dispatch_has_files
+    dispatch_snapshot = snapshot
+    dispatch_has_files = snapshot is not None and len(snapshot) > 0
+    return 0
+
+
 cdef void dispatch_close() noexcept:
     global dispatch_router, dispatch_host, dispatch_json_encode, dispatch_json_decode
-    global dispatch_spare, dispatch_interrupt
+    global dispatch_spare, dispatch_interrupt, dispatch_snapshot, dispatch_has_files
+    dispatch_snapshot = None
+    dispatch_has_files = False
     dispatch_router = None
     dispatch_host = dispatch_json_encode = dispatch_json_decode = None
     dispatch_spare = None
@@ -59,6 +72,7 @@ cdef int dispatch_request(connection_t* c, request_t* r) except -1:
     """Answers a complete request: the answer is queued, or c.stream goes on making it."""
     cdef match_t match
     cdef head_t head
+    cdef PyObject* resource = NULL
     cdef uint16_t method = r.head.method
     stats.requests += 1
     c.answered += 1
@@ -67,37 +81,100 @@ cdef int dispatch_request(connection_t* c, request_t* r) except -1:
     memset(&head, 0, sizeof(head))
     head.close = c.closing
     head.keep_alive = r.head.minor == 0
-    dispatch_find(r, &match)
-    if unlikely_(match.endpoint == NULL):
-        if dispatch_router.fallback.callable != NULL:
-            match.handler = &dispatch_router.fallback
-            return dispatch_call(c, r, &match, &head)
-        if method == METHOD_OPTIONS and r.data[r.head.target_start] == c'*':
-            return dispatch_options(c, r, &head, dispatch_allow_all)
-        return dispatch_miss(c, r, &head, 404, NULL)
-    if match.endpoint.file != NULL and method & (METHOD_GET | METHOD_HEAD):
-        statics_queue(match.endpoint.file, &head, method == METHOD_GET)
-        dispatch_count(c, r, 200, match.endpoint.file.size if method == METHOD_GET else 0)
-        return 0
+    if unlikely_(not dispatch_locate(r, &match)):
+        return dispatch_nowhere(c, r, &head)
+    if dispatch_has_files:
+        resource = dispatch_file(r, &match)
+        if resource != NULL and method & (METHOD_GET | METHOD_HEAD) \
+                and (<Resource>resource).file.kind != STATICS_REDIRECT:
+            return deliver_resource(c, r, &head, <Resource>resource)
+    route_find(dispatch_router, method, &match)
     if likely_(match.handler != NULL):
         return dispatch_call(c, r, &match, &head)
+    return dispatch_unrouted(c, r, &match, &head, resource)
+
+
+cdef int dispatch_unrouted(connection_t* c, request_t* r, match_t* match, head_t* head,
+                           PyObject* resource) except -1:
+    """Neither a file nor a route answers: a folder without its slash, the fallback, or nobody."""
+    cdef uint16_t method = r.head.method
+    if resource != NULL and method & (METHOD_GET | METHOD_HEAD):
+        return deliver_redirect(c, r, head, <Resource>resource)
+    if match.endpoint == NULL and dispatch_router.fallback.callable != NULL:
+        match.handler = &dispatch_router.fallback
+        return dispatch_call(c, r, match, head)
+    if match.endpoint == NULL and resource == NULL:
+        return dispatch_miss(c, r, head, 404, NULL)
+    allow = dispatch_allow(match.endpoint, resource)
     if method == METHOD_OPTIONS:
-        return dispatch_options(c, r, &head, <bytes>match.endpoint.allow)
-    return dispatch_miss(c, r, &head, 405, match.endpoint.allow)
+        return dispatch_options(c, r, head, allow)
+    return dispatch_miss(c, r, head, 405, <PyObject*>allow)
 
 
-cdef inline void dispatch_find(const request_t* r, match_t* match) noexcept:
+cdef bytes dispatch_allow(const endpoint_t* endpoint, PyObject* resource):
+    """The Allow line for what is there: routes, a file, or both."""
+    cdef uint16_t methods = METHOD_GET | METHOD_HEAD | METHOD_OPTIONS
+    if resource == NULL:
+        return <bytes>endpoint.allow
+    if endpoint != NULL:
+        methods |= endpoint.methods
+    return freeze_allow_line(methods)
+
+
+cdef int dispatch_nowhere(connection_t* c, request_t* r, head_t* head) except -1:
+    """No path: "*", or one that leads out above the root."""
+    cdef match_t match
+    if r.data[r.head.target_start] != c'*':
+        return dispatch_miss(c, r, head, 400, NULL)
+    match.endpoint = NULL
+    match.capture_count = 0
+    if dispatch_router.fallback.callable != NULL:
+        match.handler = &dispatch_router.fallback
+        return dispatch_call(c, r, &match, head)
+    if r.head.method == METHOD_OPTIONS:
+        return dispatch_options(c, r, head, dispatch_allow_all)
+    return dispatch_miss(c, r, head, 404, NULL)
+
+
+cdef inline bint dispatch_locate(const request_t* r, match_t* match) noexcept:
+    """Notes the path that is looked for, decoded once and without dot segments; False: there is
+    none."""
     cdef const uint8_t* path = r.data + r.head.path_start
     cdef size_t size = r.head.path_size
+    cdef Py_ssize_t resolved
     if unlikely_(size == 0):           # absolute form without a path, or "*"
-        size = 0 if r.data[r.head.target_start] == c'*' else 1
+        if r.data[r.head.target_start] == c'*':
+            return False
         path = <const uint8_t*>b"/"
-    if unlikely_(size == 0):
-        match.endpoint = NULL
-        match.handler = NULL
-        match.capture_count = 0
-        return
-    route_find(dispatch_router, path, size, r.head.path_escaped, r.head.method, match)
+        size = 1
+    if unlikely_(r.head.path_escaped) or target_has_dots(path, size):
+        resolved = target_resolve(path, size, r.head.path_escaped, dispatch_path)
+        if resolved < 0:
+            return False
+        path = dispatch_path
+        size = resolved
+    match.path = path
+    match.size = size
+    match.hash = scan_hash(path, size)
+    return True
+
+
+cdef inline bint dispatch_find(const request_t* r, match_t* match) noexcept:
+    """Which handler it would be; False: there is no path."""
+    match.capture_count = 0
+    match.handler = NULL
+    match.endpoint = NULL
+    if not dispatch_locate(r, match):
+        return False
+    route_find(dispatch_router, r.head.method, match)
+    return True
+
+
+cdef inline PyObject* dispatch_file(const request_t* r, const match_t* match) noexcept:
+    """The Resource of the path on the host that was named, borrowed, or NULL."""
+    return snapshot_find(
+        snapshot_host(dispatch_snapshot, r.data + r.head.host_start, r.head.host_size),
+        match.path, match.size, match.hash)
 
 
 cdef dict dispatch_params(const request_t* r):
@@ -165,12 +242,18 @@ cdef inline void dispatch_give_request(Request req) noexcept:
 
 cdef int dispatch_miss(connection_t* c, request_t* r, head_t* head, int status,
                        PyObject* allow) except -1:
-    """No handler: the host's page for 404 or 405."""
+    """No handler: the host's page for 400, 404 or 405."""
+    return dispatch_miss_with(c, r, head, status,
+                              None if allow == NULL else [(b"allow", <bytes>allow)])
+
+
+cdef int dispatch_miss_with(connection_t* c, request_t* r, head_t* head, int status,
+                            list lines) except -1:
+    """The host's page, with field lines: (lower-case name, whole line)."""
     cdef Request req = dispatch_take_request(c, r)
     cdef mark_t mark
     output_mark(&mark)
-    if allow != NULL:
-        req.lines = [(b"allow", <bytes>allow)]
+    req.lines = lines
     dispatch_fail(req, head, status, None, &mark)
     return dispatch_end(c, r, req, head)
 
@@ -186,6 +269,7 @@ cdef int dispatch_call(connection_t* c, request_t* r, const match_t* match,
     cdef mark_t mark
     cdef int i
     output_mark(&mark)
+    req.uncompressed = match.handler.flags & FLAG_NO_COMPRESS != 0
     args[1] = <PyObject*>req           # args[0] is the callee's to use
     if match.capture_count and not dispatch_capture(match, args, req):
         result = NULL
@@ -292,6 +376,8 @@ cdef int dispatch_fail(Request req, head_t* head, int status, problem,
     req.iterator = None
     req.streaming = False
     req.paged = True
+    if req.lines is not None:          # what was said of a body that is dropped
+        req.lines = [entry for entry in req.lines if entry[0] != b"content-encoding"]
     try:
         dispatch_request_now = <PyObject*>req
         try:

@@ -1,7 +1,8 @@
 # core/engine.pxi — the engine as Python holds it
 #   Owns:  class Engine: settings into limits, opening and closing all rooms in order, figures
-#   Uses:  limits, scan, clock, memory, tables, deadline, poller, transport, output, body, listener,
-#          accesslog, connection, route, headers, dispatch, timer, loop, house
+#   Uses:  limits, scan, clock, memory, tables, deadline, poller, transport, readahead, output,
+#          body, snapshot, listener, accesslog, connection, route, headers, dispatch, compress,
+#          timer, reader, loop, house
 #   Never: a request
 #   Holds: one engine is open per process at most, and a turn is never nested
 
@@ -25,6 +26,7 @@ cdef class Engine:
     cdef Router router
     cdef object host
     cdef readonly str poller           # the poller in use, after open()
+    cdef Snapshot snapshot             # the public files
     cdef int64_t stop_at_open_ms       # stop() was called before open(): its grace; else -1
 
     def __init__(self, dict settings not None, Router router not None, host):
@@ -132,6 +134,24 @@ cdef class Engine:
         clock_update()
         timer_add(seconds, callback, True)
 
+    def publish(self, Snapshot snapshot) -> None:
+        """Serves these files from now on, in place of those before; None serves none. Answers that
+        are under way keep the bytes they began with. May be called before open()."""
+        self.snapshot = snapshot
+        if engine_open_now is self:
+            dispatch_publish(snapshot)
+
+    def add_reader(self, int fd, callback) -> None:
+        """Calls `callback()` on the engine's thread whenever `fd` is readable, until it is removed.
+        OSError: it cannot be watched."""
+        engine_check_open(self)
+        reader_add(fd, callback)
+
+    def remove_reader(self, int fd) -> None:
+        """Ends that; before the descriptor is closed. Nothing happens if it has no reader."""
+        if engine_open_now is self:
+            reader_remove(fd)
+
     def set_access_log(self, int fd, int format) -> None:
         """Writes the access log to `fd` from now on (-1: to nowhere). format: 1 Node++'s line, 2
         combined, 3 JSON."""
@@ -166,7 +186,7 @@ cdef set engine_keys = {
     "send_timeout_ms", "keep_alive_timeout_ms", "max_payload", "head_size_max",
     "target_size_max", "field_count_max", "buffer_memory", "spool_size", "spool_dir",
     "form_part_count_max", "form_field_size_max", "server_header", "reserved_descriptors",
-    "wakeup_fd"}
+    "wakeup_fd", "compress_threshold"}
 
 
 cdef int engine_check_open(Engine engine) except -1:
@@ -236,7 +256,11 @@ cdef int engine_apply(dict settings) except -1:
 
 
 cdef int engine_apply_texts(dict settings) except -1:
-    """Settings that are not numbers."""
+    """Settings that are not numbers of limits."""
+    global compress_threshold
+    compress_threshold = engine_number(settings, "compress_threshold", -1, -1, <int64_t>1 << 50)
+    if compress_threshold < 0:
+        compress_threshold = <int64_t>1 << 62
     server = settings.get("server_header", b"nodepp")
     if server and not headers_all_of(server, SCAN_VALUE):
         raise ValueError("server_header holds a control character")
@@ -281,16 +305,19 @@ cdef int engine_open_rooms(Engine engine, list listeners) except -1:
     """In the order of the floors."""
     global house_capacity, engine_started_s, stats, memory_high_water, loop_wakeup_fd
     global loop_queue_first, loop_queue_last, loop_queue_count, connection_draining
+    global loop_reads_ahead
     cdef int kind = engine_poller_kind(engine)
     engine_apply(engine.settings)
     clock_update()
     dispatch_open(engine.router, engine.host)
+    dispatch_publish(engine.snapshot)
     engine_clamp(engine, kind)
     memset(&stats, 0, sizeof(stats))
     memory_high_water = memory_used
     connection_draining = False
     loop_queue_first = loop_queue_last = -1
     loop_queue_count = 0
+    loop_reads_ahead = False
     house_capacity = limits.connection_count_max
     tables_open(house_capacity)
     deadline_open()
@@ -313,6 +340,8 @@ cdef int engine_close_rooms() except -1:
     listener_close()
     accesslog_set(-1, ACCESSLOG_OFF)
     timer_close()
+    reader_close()
+    readahead_close()
     connection_close_buffers()
     output_close()
     poller_close()
@@ -334,6 +363,7 @@ cdef dict engine_stats(Engine engine):
         timeouts_header=stats.timeouts_header, timeouts_body=stats.timeouts_body,
         timeouts_send=stats.timeouts_send, timeouts_idle=stats.timeouts_idle,
         handler_errors=stats.handler_errors, detached_requests=stats.detached_requests,
+        reads_ahead=readahead_count,
         busy_ns=stats.busy_ns, average_us=stats.busy_ns / 1000 / answered,
         buffer_memory_used=memory_used, buffer_memory_high_water=memory_high_water,
         turns=stats.turns, accept_pauses=stats.accept_pauses, poller=engine.poller,

@@ -1,6 +1,6 @@
 # core/freeze.pxi — a Router's descriptions become its tables, once
-#   Owns:  laying out exact paths, tree, handlers, files and Allow lines in C memory
-#   Uses:  statics, route
+#   Owns:  laying out exact paths, tree, handlers and Allow lines in C memory
+#   Uses:  scan, route
 #   Never: a request
 #   Holds: literals come before parameters, strict parameters before lenient ones
 
@@ -42,8 +42,6 @@ cdef int route_freeze(Router router) except -1:
     """Counts, reserves, fills."""
     cdef list nodes = []
     freeze_flatten(router.tree, nodes)
-    for path in router.statics:
-        router.paths.setdefault(path, {})
     endpoint_count = len(router.paths) + sum(1 for node in nodes if node[2])
     handler_count = sum(len(methods) for methods in router.paths.values()) \
         + sum(len(node[2]) for node in nodes)
@@ -53,10 +51,9 @@ cdef int route_freeze(Router router) except -1:
     router.exact = <exact_t*>calloc(router.exact_room, sizeof(exact_t))
     router.endpoints = <endpoint_t*>calloc(endpoint_count + 1, sizeof(endpoint_t))
     router.handlers = <handler_t*>calloc(handler_count + 1, sizeof(handler_t))
-    router.files = <static_t*>calloc(len(router.statics) + 1, sizeof(static_t))
     router.nodes = <node_t*>calloc(len(nodes) + 1, sizeof(node_t))
     if router.exact == NULL or router.endpoints == NULL or router.handlers == NULL \
-            or router.files == NULL or router.nodes == NULL:
+            or router.nodes == NULL:
         raise MemoryError("no room for the table of routes")
     freeze_fill(router, nodes)
     return 0
@@ -90,25 +87,18 @@ cdef tuple freeze_order(list node):
 cdef int freeze_fill(Router router, list nodes) except -1:
     cdef endpoint_t* endpoint = router.endpoints
     cdef handler_t* handler = router.handlers
-    cdef static_t* file = router.files
     cdef size_t at
+    cdef uint64_t hash
     for path, methods in router.paths.items():
         freeze_endpoint(router, endpoint, &handler, methods)
-        if path in router.statics:
-            body, lines = router.statics[path]
-            router.kept.append((body, lines))
-            statics_fill(file, body, lines)
-            endpoint.file = file
-            file += 1
-            if endpoint.methods & METHOD_GET:
-                router.hidden.append(path.decode())
         router.kept.append(path)
-        at = route_hash(<const uint8_t*><const char*>path, len(path)) & (router.exact_room - 1)
+        hash = scan_hash(<const uint8_t*><const char*>path, len(path))
+        at = hash & (router.exact_room - 1)
         while router.exact[at].path != NULL:
             at = (at + 1) & (router.exact_room - 1)
         router.exact[at].path = <const uint8_t*><const char*>path
         router.exact[at].size = len(path)
-        router.exact[at].hash = route_hash(router.exact[at].path, len(path))
+        router.exact[at].hash = hash
         router.exact[at].endpoint = endpoint
         freeze_allow(router, endpoint)
         endpoint += 1
@@ -161,8 +151,8 @@ cdef int freeze_endpoint(Router router, endpoint_t* endpoint, handler_t** free_h
 cdef int freeze_allow(Router router, endpoint_t* endpoint) except -1:
     """RFC 9110 §10.2.1: what the resource does answer to, OPTIONS included."""
     cdef uint16_t methods = endpoint.methods | METHOD_OPTIONS
-    if endpoint.file != NULL or methods & METHOD_GET:
-        methods |= METHOD_GET | METHOD_HEAD
+    if methods & METHOD_GET:
+        methods |= METHOD_HEAD
     router.methods |= methods
     line = freeze_allow_line(methods)
     router.kept.append(line)

@@ -33,7 +33,9 @@ cdef enum:
     CHUNK_DIGIT_MAX = 16            # hexadecimal digits: 64 bits; over: 400
     HEADROOM_SIZE = 1024            # bytes before a rendered body; a longer head goes apart
     COPY_SIZE_MAX = 16 * 1024       # bytes; a longer body is sent from the object it lies in
-    ENTRY_COUNT_MAX = 64            # pieces of one write; IOV_MAX is 1,024; over: written at once
+    ENTRY_COUNT_MAX = 100           # pieces of one write; IOV_MAX is 1,024; over: written at once
+    ANSWER_ENTRY_MAX = 36           # pieces of one answer: 16 ranges, each with a head; and a tail
+    FILE_SIZE_TURN = 256 * 1024     # bytes of a file before others get their turn
     QUEUE_SIZE_MAX = 256 * 1024     # bytes of answers queued; over: no further pipelined request
     STREAM_SIZE_TURN = 64 * 1024    # bytes an iterator may yield before others get their turn
     STREAM_STEP_MAX = 256           # pieces an iterator may yield before others get their turn

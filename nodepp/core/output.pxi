@@ -1,6 +1,6 @@
 # core/output.pxi — what leaves, in which pieces?
 #   Owns:  the output buffer with its headroom, the pieces of one write, what a peer has not taken
-#   Uses:  limits, memory, tables, transport
+#   Uses:  limits, memory, tables, file, transport
 #   Never: what the bytes mean
 #   Holds: pieces lie in the order of the answers; a piece's owner lives until the piece has left
 
@@ -15,12 +15,13 @@ cdef enum:                             # outcomes
     OUTPUT_SENT                        # all has left
     OUTPUT_REST                        # the peer takes no more for now
     OUTPUT_CLOSED                      # the peer has gone
+    OUTPUT_COLD                        # the next bytes of a file must be read from the disk first
 
 cdef struct piece_t:
-    const char* data                   # NULL: in the output buffer, at `start`
+    const char* data                   # NULL: in the output buffer, or a file, at `start`
     size_t start
     size_t size
-    PyObject* owner                    # what keeps `data` alive; NULL: the buffer, or pending_t
+    PyObject* owner                    # keeps `data` alive, or a File; NULL: buffer or pending_t
 
 cdef struct pending_t:
     size_t taken                       # bytes of this block, for memory_give
@@ -132,7 +133,7 @@ cdef inline void output_add_range(size_t start, size_t size) noexcept nogil:
     output.queued += size
     if output.piece_count > 0:
         last = &output.pieces[output.piece_count - 1]
-        if last.data == NULL and last.start + last.size == start:
+        if last.data == NULL and last.owner == NULL and last.start + last.size == start:
             last.size += size
             return
     output_add_piece(NULL, start, size, NULL)
@@ -143,6 +144,17 @@ cdef inline void output_add_object(const char* data, size_t size, PyObject* owne
     Py_INCREF(<object>owner)
     output.queued += size
     output_add_piece(data, 0, size, owner)
+
+
+cdef inline void output_add_file(File file, uint64_t start, uint64_t size) noexcept:
+    """Queues bytes of a file, which stays open until they have left."""
+    Py_INCREF(file)
+    output.queued += size
+    output_add_piece(NULL, start, size, <PyObject*>file)
+
+
+cdef inline bint output_is_file(const piece_t* piece) noexcept nogil:
+    return piece.data == NULL and piece.owner != NULL
 
 
 cdef inline void output_add_piece(const char* data, size_t start, size_t size,
@@ -177,8 +189,9 @@ cdef void output_rewind(const mark_t* mark) noexcept:
 
 
 cdef inline bint output_is_full() noexcept nogil:
-    """Must it be written before another answer is queued? One answer has up to three pieces."""
-    return output.queued > QUEUE_SIZE_MAX or output.piece_count + 3 > ENTRY_COUNT_MAX
+    """Must it be written before another answer is queued?"""
+    return output.queued > QUEUE_SIZE_MAX \
+        or output.piece_count + ANSWER_ENTRY_MAX > ENTRY_COUNT_MAX
 
 
 cdef int output_flush(int fd, pending_t** rest, uint64_t* sent_size) noexcept:
@@ -186,16 +199,26 @@ cdef int output_flush(int fd, pending_t** rest, uint64_t* sent_size) noexcept:
     its own, and the buffer is free for others."""
     cdef iovec pieces[ENTRY_COUNT_MAX]
     cdef piece_t* piece
+    cdef size_t size = output.queued
     cdef ssize_t sent
     cdef int i
-    if output.piece_count == 0:
+    cdef int count = output.piece_count
+    if count == 0:
         return OUTPUT_SENT
-    for i in range(output.piece_count):
+    for i in range(count):
         piece = &output.pieces[i]
-        pieces[i].iov_base = <void*>piece.data if piece.data != NULL \
-            else <void*>(output.buffer + piece.start)
+        pieces[i].iov_base = <void*>piece.data
+        if likely_(piece.data == NULL):
+            if unlikely_(piece.owner != NULL):
+                count = i              # a file: its turn comes when all before it has left
+                break
+            pieces[i].iov_base = <void*>(output.buffer + piece.start)
         pieces[i].iov_len = piece.size
-    sent = transport_send(fd, pieces, output.piece_count, output.queued)
+    if unlikely_(count < output.piece_count):
+        size = 0
+        for i in range(count):
+            size += pieces[i].iov_len
+    sent = transport_send(fd, pieces, count, size, count < output.piece_count)
     if sent == TRANSPORT_AGAIN or sent == TRANSPORT_WANTS_READ:
         sent = 0
     if sent < 0:
@@ -216,7 +239,7 @@ cdef pending_t* output_detach(size_t sent) noexcept:
     cdef size_t copied = 0
     cdef int i
     for i in range(output.piece_count):
-        if output.pieces[i].data == NULL:
+        if output.pieces[i].data == NULL and output.pieces[i].owner == NULL:
             copied += output.pieces[i].size
     cdef size_t header = sizeof(pending_t) + output.piece_count * sizeof(piece_t)
     cdef pending_t* rest = <pending_t*>memory_overdraw(header + copied)
@@ -228,7 +251,7 @@ cdef pending_t* output_detach(size_t sent) noexcept:
     cdef char* into = <char*>rest + header
     for i in range(output.piece_count):
         rest.pieces[i] = output.pieces[i]
-        if rest.pieces[i].data == NULL:
+        if rest.pieces[i].data == NULL and rest.pieces[i].owner == NULL:
             memcpy(into, output.buffer + rest.pieces[i].start, rest.pieces[i].size)
             rest.pieces[i].data = into
             into += rest.pieces[i].size
@@ -243,7 +266,10 @@ cdef void output_skip(pending_t* rest, size_t sent) noexcept:
     while rest.at < rest.count:
         piece = &rest.pieces[rest.at]
         if sent < piece.size:
-            piece.data += sent
+            if output_is_file(piece):
+                piece.start += sent
+            else:
+                piece.data += sent
             piece.size -= sent
             return
         sent -= piece.size
@@ -254,24 +280,52 @@ cdef void output_skip(pending_t* rest, size_t sent) noexcept:
 
 
 cdef int output_flush_rest(int fd, pending_t* rest, uint64_t* sent_size) noexcept:
-    """Sends more of a rest. OUTPUT_SENT: it is empty; the caller frees it in any case but REST."""
+    """Sends more of a rest. OUTPUT_SENT: it is empty. It is the caller's to free but after REST and
+    COLD."""
     cdef iovec pieces[ENTRY_COUNT_MAX]
     cdef size_t size = 0
     cdef int count = 0
     cdef int i
+    cdef ssize_t sent
+    if rest.at < rest.count and output_is_file(&rest.pieces[rest.at]):
+        return output_flush_file(fd, rest, sent_size)
     for i in range(rest.at, rest.count):
+        if output_is_file(&rest.pieces[i]):
+            break
         pieces[count].iov_base = <void*>rest.pieces[i].data
         pieces[count].iov_len = rest.pieces[i].size
         size += rest.pieces[i].size
         count += 1
-    cdef ssize_t sent = transport_send(fd, pieces, count, size)
+    sent = transport_send(fd, pieces, count, size, rest.at + count < rest.count)
     if sent == TRANSPORT_AGAIN or sent == TRANSPORT_WANTS_READ:
         return OUTPUT_REST
     if sent < 0:
         return OUTPUT_CLOSED
     sent_size[0] += sent
     output_skip(rest, sent)
-    return OUTPUT_SENT if <size_t>sent == size else OUTPUT_REST
+    return OUTPUT_SENT if rest.at == rest.count else OUTPUT_REST
+
+
+cdef int output_flush_file(int fd, pending_t* rest, uint64_t* sent_size) noexcept:
+    """Sends a share of the file that is next, as far as the kernel has it in memory. A file that
+    was changed meanwhile ends the connection: what has left cannot be mended."""
+    cdef piece_t* piece = &rest.pieces[rest.at]
+    cdef File file = <File>piece.owner
+    cdef size_t warm
+    cdef ssize_t sent
+    if not file_is_whole(file):
+        return OUTPUT_CLOSED
+    warm = file_warm_size(file, piece.start, min(piece.size, <size_t>FILE_SIZE_TURN))
+    if warm == 0:
+        return OUTPUT_COLD
+    sent = transport_send_file(fd, file.fd, piece.start, warm)
+    if sent == TRANSPORT_AGAIN:
+        return OUTPUT_REST
+    if sent < 0:
+        return OUTPUT_CLOSED
+    sent_size[0] += sent
+    output_skip(rest, sent)
+    return OUTPUT_SENT if rest.at == rest.count else OUTPUT_REST
 
 
 cdef void output_free_rest(pending_t* rest) noexcept:

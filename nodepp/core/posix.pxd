@@ -6,7 +6,7 @@ from posix.types cimport off_t
 cdef extern from "<errno.h>" nogil:
     int errno
     int EAGAIN, EWOULDBLOCK, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED, EPROTO, EPERM
-    int ECONNRESET, EPIPE, EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP
+    int ENOSYS, ENOSPC, ECONNRESET, EPIPE, EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP
 
 
 cdef extern from "<time.h>" nogil:
@@ -29,7 +29,12 @@ cdef extern from "<unistd.h>" nogil:
     ssize_t posix_read "read"(int fd, void* buffer, size_t size)
     ssize_t posix_write "write"(int fd, const void* buffer, size_t size)
     ssize_t pread(int fd, void* buffer, size_t size, off_t offset)
+    int pipe2(int* descriptors, int flags)
     int getpagesize()
+
+
+cdef extern from "<fcntl.h>" nogil:
+    int O_CLOEXEC, O_NONBLOCK
 
 
 cdef extern from "<sys/mman.h>" nogil:
@@ -80,7 +85,7 @@ cdef extern from "<sys/socket.h>" nogil:
         iovec* msg_iov
         size_t msg_iovlen
     int AF_INET, AF_INET6, AF_UNIX
-    int MSG_NOSIGNAL, MSG_DONTWAIT
+    int MSG_NOSIGNAL, MSG_DONTWAIT, MSG_MORE
     int SHUT_WR
     int SOCK_NONBLOCK, SOCK_CLOEXEC
     ssize_t recv(int fd, void* buffer, size_t size, int flags)

@@ -206,3 +206,51 @@ def probe_struct_sizes() -> dict:
     return {"connection_t": sizeof(connection_t), "request_t": sizeof(request_t),
             "parser_t": sizeof(parser_t), "field_t": sizeof(field_t),
             "reserve_count": RESERVE_COUNT}
+
+
+def probe_statics() -> dict:
+    """How many snapshots, resources and files are alive."""
+    return {"snapshots": snapshot_count, "resources": statics_resource_count, "files": file_count}
+
+
+def probe_negotiate(value: bytes) -> tuple:
+    """The weights that one Accept-Encoding line gives identity, gzip, br and zstd; thousandths."""
+    cdef weights_t weights
+    cdef bytes text = value
+    negotiate_one(&weights, <const uint8_t*>PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+    return tuple([weights.q[i] for i in range(NEGOTIATE_COUNT)])
+
+
+def probe_ranges(value: bytes, size: int) -> object:
+    """What a Range field asks of so many bytes: [(first, last)], None to be ignored, [] for none
+    that can be satisfied."""
+    cdef range_t ranges[RANGES_MAX + 1]
+    cdef bytes text = value
+    cdef int count = ranges_read(<const uint8_t*>PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text),
+                                 size, ranges)
+    if count == RANGES_WHOLE:
+        return None
+    return [(ranges[i].first, ranges[i].last) for i in range(max(0, count))]
+
+
+def probe_etag_match(field: bytes, etag: bytes, weak: bool) -> bool:
+    """Is the tag (with its quotes) among those of a field?"""
+    cdef bytes text = field
+    cdef bytes tag = etag
+    return precondition_matches(<const uint8_t*>PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text),
+                                PyBytes_AS_STRING(tag), PyBytes_GET_SIZE(tag), weak)
+
+
+def probe_http_date(text: bytes) -> object:
+    """The moment that an HTTP-date names, None if it is none."""
+    cdef bytes date = text
+    clock_update()
+    cdef int64_t moment = calendar_read(<const uint8_t*>PyBytes_AS_STRING(date),
+                                        PyBytes_GET_SIZE(date), clock_wall_s)
+    return None if moment == CALENDAR_NONE else moment
+
+
+def probe_cold_files(on: bool) -> None:
+    """From now on no byte of a file counts as being in memory, until it has been read ahead."""
+    global file_always_cold
+    file_always_cold = on

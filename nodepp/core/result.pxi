@@ -1,6 +1,6 @@
 # core/result.pxi — what a handler returned becomes an answer
 #   Owns:  the meaning of each type of result; status, type and field lines into the head
-#   Uses:  limits, output, response, answer, context, reply, dispatch, stream
+#   Uses:  limits, output, response, answer, context, reply, dispatch, stream, compress
 #   Never: calling the handler, sending
 #   Holds: it raises before anything is queued, or the caller rewinds to its mark
 
@@ -97,6 +97,15 @@ cdef int result_response(Request req, head_t* head, Response answer) except -1:
 cdef int result_bytes(Request req, head_t* head, const char* body, size_t size, object owner,
                       int type_of_result) except -1:
     """Queues a body whose length is known."""
+    cdef bytes coded
+    if unlikely_(<int64_t>size >= compress_threshold) \
+            and compress_wanted(req, type_of_result):
+        coded = compress_body(req, owner if PyBytes_CheckExact(owner)
+                              else PyBytes_FromStringAndSize(body, size), size)
+        if coded is not None:
+            body = PyBytes_AS_STRING(coded)
+            size = PyBytes_GET_SIZE(coded)
+            owner = coded
     extra = result_finish_head(req, head, type_of_result,
                                size > 0 and response_has_body(req._status))
     cdef bint with_body = req.r.head.method != METHOD_HEAD
@@ -123,6 +132,10 @@ cdef int result_rendered(Request req, head_t* head) except -1:
             return dispatch_fail(req, head, req._status, None, &mark)
         return result_bytes(req, head, NULL, 0, None, RESPONSE_HTML)
     size = output.used - output.body_start
+    if unlikely_(<int64_t>size >= compress_threshold) \
+            and compress_wanted(req, RESPONSE_HTML):
+        result_compress_rendered(req, size)
+        size = output.used - output.body_start
     extra = result_finish_head(req, head, RESPONSE_HTML, size > 0)
     cdef bint with_body = req.r.head.method != METHOD_HEAD
     head.length = <int64_t>size
@@ -131,6 +144,16 @@ cdef int result_rendered(Request req, head_t* head) except -1:
         with_body = False
     req.sent = size if with_body else 0
     return response_queue_rendered(head, with_body)
+
+
+cdef int result_compress_rendered(Request req, size_t size) except -1:
+    """What out() has written gives way to its shorter form."""
+    cdef bytes coded = compress_body(
+        req, PyBytes_FromStringAndSize(output.buffer + output.body_start, size), size)
+    if coded is not None:
+        memcpy(output.buffer + output.body_start, PyBytes_AS_STRING(coded), len(coded))
+        output.used = output.body_start + len(coded)
+    return 0
 
 
 cdef inline bytes result_finish_head(Request req, head_t* head, int type_of_result,

@@ -1,6 +1,6 @@
 # core/route.pxi — which handler answers for this path and method?
 #   Owns:  exact paths by hash, paths with parameters as a tree; the frozen Router
-#   Uses:  limits, scan, statics, freeze, dispatch
+#   Uses:  scan, freeze, dispatch
 #   Never: the call itself
 #   Holds: after freeze() nothing changes, so that pointers into the tables may be kept
 
@@ -16,6 +16,7 @@ cdef enum:                             # converters
 cpdef enum:                            # how a handler is called
     FLAG_NO_REQUEST = 1                # without arguments: it reads current()
     FLAG_STATUS_PAGE = 2               # an error status without a body gets its page
+    FLAG_NO_COMPRESS = 4               # its answers are never compressed
 
 cdef struct handler_t:
     PyObject* callable                 # owned by the Router
@@ -26,7 +27,6 @@ cdef struct handler_t:
     int flags
 
 cdef struct endpoint_t:                # what a path leads to
-    static_t* file                     # wins for GET and HEAD
     handler_t* handlers[ROUTE_METHOD_COUNT]
     uint16_t methods                   # that have a handler, METHOD_ bits
     PyObject* allow                    # bytes: the line of the Allow field
@@ -53,50 +53,45 @@ cdef struct capture_t:
     int converter
 
 cdef struct match_t:
+    const uint8_t* path                # decoded, without dot segments
+    size_t size
+    uint64_t hash
     endpoint_t* endpoint               # NULL: nothing there
     handler_t* handler                 # NULL: not for this method
     int capture_count
     capture_t captures[ROUTE_PARAM_MAX]
-
-cdef uint8_t route_decoded[HEAD_SIZE_CEILING]    # a path whose escapes have been resolved
 
 
 @cython.final
 cdef class Router:
     """The routes of an application: filled once, frozen, then only read by the engine.
 
-    `add`, `add_static` and `set_fallback` describe paths, `freeze` builds the tables. An App makes
+    `add` and `set_fallback` describe paths, `freeze` builds the tables. An App makes
     one of itself; applications do not meet it.
     """
     cdef exact_t* exact
     cdef size_t exact_room             # a power of two
     cdef endpoint_t* endpoints
     cdef handler_t* handlers
-    cdef static_t* files
     cdef node_t* nodes
     cdef int root                      # first node, -1: no path has parameters
     cdef handler_t fallback
     cdef bint frozen
     cdef readonly uint16_t methods     # all that any path knows
     cdef dict paths                    # exact path (bytes) → {method bit: (handler, flags)}
-    cdef dict statics                  # exact path (bytes) → (body, line of fields)
     cdef list tree                     # [segment, children, {method bit: …}] with parameters
     cdef list kept                     # every object that a table points to
-    cdef readonly list hidden          # paths whose GET handler a file hides, after freeze()
 
     def __cinit__(self):
         self.root = -1
         self.paths = {}
-        self.statics = {}
         self.tree = []
         self.kept = []
-        self.hidden = []
 
     def __dealloc__(self):
         free(self.exact)
         free(self.endpoints)
         free(self.handlers)
-        free(self.files)
         free(self.nodes)
 
     def add(self, segments: tuple, methods: int, handler, flags: int = 0, order=None) -> None:
@@ -122,14 +117,6 @@ cdef class Router:
             path = ("/" + "/".join(segment[0] for segment in segments)).encode()
             route_register(self.paths.setdefault(path, {}), methods, entry)
 
-    def add_static(self, path: str, body: bytes, content_type: str, head: bytes = b"") -> None:
-        """Serves `body` under an exact path for GET and HEAD; `head` holds further field lines,
-        each ending in CRLF. The last one of the same path wins."""
-        if self.frozen:
-            raise RuntimeError("the routes are frozen: the application is being served")
-        lines = b"Content-Type: " + content_type.encode("latin-1") + b"\r\n" + head
-        self.statics[path.encode()] = (body, lines)
-
     def set_fallback(self, handler, flags: int = 0) -> None:
         """What is called when no path fits, for all methods."""
         self.kept.append(handler)
@@ -143,27 +130,8 @@ cdef class Router:
             self.frozen = True
 
 
-cdef inline uint64_t route_hash(const uint8_t* path, size_t size) noexcept nogil:
-    """Multiply and fold, eight bytes at a time: paths are short and not chosen by an enemy of the
-    table, whose chains are bounded by the number of routes anyway."""
-    cdef uint64_t hash = <uint64_t>size * <uint64_t>0x9E3779B97F4A7C15
-    cdef uint64_t word
-    while size >= 8:
-        memcpy(&word, path, 8)
-        hash = (hash ^ word) * <uint64_t>0xFF51AFD7ED558CCD
-        hash ^= hash >> 32
-        path += 8
-        size -= 8
-    if size:
-        word = 0
-        memcpy(&word, path, size)
-        hash = (hash ^ word) * <uint64_t>0xFF51AFD7ED558CCD
-        hash ^= hash >> 32
-    return hash
-
-
-cdef endpoint_t* route_find_exact(Router router, const uint8_t* path, size_t size) noexcept:
-    cdef uint64_t hash = route_hash(path, size)
+cdef endpoint_t* route_find_exact(Router router, const uint8_t* path, size_t size,
+                                  uint64_t hash) noexcept:
     cdef size_t at = hash & (router.exact_room - 1)
     cdef exact_t* entry
     while True:                        # ends: the table is never more than half full
@@ -175,18 +143,14 @@ cdef endpoint_t* route_find_exact(Router router, const uint8_t* path, size_t siz
         at = (at + 1) & (router.exact_room - 1)
 
 
-cdef void route_find(Router router, const uint8_t* path, size_t size, bint escaped,
-                     uint16_t method, match_t* match) noexcept:
-    """What the path leads to, and the handler for the method; HEAD may take that of GET."""
-    cdef endpoint_t* endpoint
+cdef void route_find(Router router, uint16_t method, match_t* match) noexcept:
+    """What match.path leads to, and the handler for the method; HEAD may take that of GET."""
+    cdef endpoint_t* endpoint = route_find_exact(router, match.path, match.size, match.hash)
     match.capture_count = 0
     match.handler = NULL
-    if escaped:
-        size = scan_percent_decode(path, size, route_decoded, False)
-        path = route_decoded
-    endpoint = route_find_exact(router, path, size)
     if endpoint == NULL and router.root >= 0:
-        endpoint = route_walk(router, router.root, path + 1, path + size, match, 0)
+        endpoint = route_walk(router, router.root, match.path + 1, match.path + match.size,
+                              match, 0)
     match.endpoint = endpoint
     if endpoint == NULL:
         return

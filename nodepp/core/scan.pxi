@@ -1,5 +1,6 @@
 # core/scan.pxi — what is this byte, and where does the run of such bytes end?
-#   Owns:  the character classes of RFC 9110, 9112 and 3986; runs, percent-decoding, integers
+#   Owns:  the character classes of RFC 9110, 9112 and 3986; runs, percent-decoding, integers,
+#          the hash of a path
 #   Uses:  nothing
 #   Never: what the bytes mean, where they came from
 #   Holds: no function reads at or past `end`
@@ -134,3 +135,22 @@ cdef inline int scan_write_hex(char* into, uint64_t value) noexcept nogil:
     for i in range(count):
         into[i] = b"0123456789abcdef"[(value >> (4 * (count - 1 - i))) & 15]
     return count
+
+
+cdef inline uint64_t scan_hash(const uint8_t* text, size_t size) noexcept nogil:
+    """Multiply and fold, eight bytes at a time: paths are short and not chosen by an enemy of the
+    tables, whose chains are bounded by the number of routes and files anyway."""
+    cdef uint64_t hash = <uint64_t>size * <uint64_t>0x9E3779B97F4A7C15
+    cdef uint64_t word
+    while size >= 8:
+        memcpy(&word, text, 8)
+        hash = (hash ^ word) * <uint64_t>0xFF51AFD7ED558CCD
+        hash ^= hash >> 32
+        text += 8
+        size -= 8
+    if size:
+        word = 0
+        memcpy(&word, text, size)
+        hash = (hash ^ word) * <uint64_t>0xFF51AFD7ED558CCD
+        hash ^= hash >> 32
+    return hash

@@ -13,6 +13,7 @@ cdef enum:                             # states of a connection: what it awaits
     CONNECTION_WAITING             # the handler's answer comes later
     CONNECTION_STREAMING           # `stream` is asked for more as the peer takes it
     CONNECTION_WRITING             # `pending` leaves as the peer takes it
+    CONNECTION_READING_AHEAD       # as before, but the disk has not given its next bytes yet
     CONNECTION_LINGERING           # answered early: drains the input, then closes
 
 cdef struct request_t

@@ -1,5 +1,6 @@
 # core/target.pxi — which resource is meant, and on which host?
-#   Owns:  the four forms of a request target (RFC 9112 §3.2), authorities, percent-encodings
+#   Owns:  the four forms of a request target (RFC 9112 §3.2), authorities, percent-encodings,
+#          dot segments
 #   Uses:  scan, parser
 #   Never: which application answers there
 #   Holds: what is accepted has one reading: no userinfo, no fragment, no broken escape in a path
@@ -118,3 +119,52 @@ cdef bint target_escapes_hold(const uint8_t* at, const uint8_t* end) noexcept no
             at += 2
         at += 1
     return True
+
+
+cdef inline bint target_has_dots(const uint8_t* path, size_t size) noexcept nogil:
+    """Could there be a dot segment? A segment that begins with a dot is told from one later."""
+    cdef const uint8_t* end = path + size
+    cdef const uint8_t* dot = <const uint8_t*>memchr(path, c'.', size)
+    while dot != NULL:
+        if dot > path and dot[-1] == c'/':
+            return True
+        dot = <const uint8_t*>memchr(dot + 1, c'.', end - dot - 1)
+    return False
+
+
+cdef Py_ssize_t target_resolve(const uint8_t* path, size_t size, bint escaped,
+                               uint8_t* into) noexcept nogil:
+    """The path, percent-decoded once, then without dot segments (RFC 3986 §5.2.4): its size in
+    `into`, which has room for `size` bytes; -1 when it leads out above the root."""
+    cdef size_t n = size
+    cdef size_t at = 0                 # where the segment begins that is being read
+    cdef size_t out = 0                # where it will begin
+    cdef size_t length
+    cdef const uint8_t* slash
+    if escaped:
+        n = scan_percent_decode(path, size, into, False)
+    else:
+        memcpy(into, path, size)
+    while at < n:                      # into[at] is the slash before a segment
+        slash = <const uint8_t*>memchr(into + at + 1, c'/', n - at - 1)
+        length = (<size_t>(slash - into) if slash != NULL else n) - at
+        if length == 2 and into[at + 1] == c'.':
+            if slash == NULL:
+                into[out] = c'/'
+                out += 1
+        elif length == 3 and into[at + 1] == c'.' and into[at + 2] == c'.':
+            if out == 0:
+                return -1
+            out -= 1
+            while into[out] != c'/':
+                out -= 1
+            if slash == NULL:
+                out += 1
+        else:
+            memmove(into + out, into + at, length)
+            out += length
+        at += length
+    if out == 0:
+        into[0] = c'/'
+        out = 1
+    return out

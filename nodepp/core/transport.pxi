@@ -1,5 +1,5 @@
 # core/transport.pxi — bytes in and out of a socket
-#   Owns:  accept, recv, send, close, and what their failures mean
+#   Owns:  accept, recv, send, sendfile, close, and what their failures mean
 #   Uses:  limits, memory
 #   Never: HTTP; which slot a socket belongs to
 #   Holds: no call here blocks or raises a signal
@@ -94,24 +94,65 @@ cdef inline ssize_t transport_recv(int fd, void* into, size_t size) noexcept nog
     return TRANSPORT_CLOSED
 
 
-cdef ssize_t transport_send(int fd, iovec* pieces, int count, size_t size) noexcept nogil:
+cdef ssize_t transport_send(int fd, iovec* pieces, int count, size_t size,
+                            bint more) noexcept nogil:
     """Sends what the socket takes of `count` pieces of `size` bytes in all: bytes sent, or
-    TRANSPORT_AGAIN or TRANSPORT_CLOSED."""
+    TRANSPORT_AGAIN or TRANSPORT_CLOSED. `more`: something follows at once, wait for it."""
     cdef ssize_t sent
     cdef msghdr message
     if unlikely_(transport_send_fault.countdown != 0 or transport_send_limit != 0):
         sent = transport_send_hampered(fd, pieces, size)
     elif count == 1:
         # Fast path: removing it changes no answer. A header less to copy into the kernel.
-        sent = send(fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
+        sent = send(fd, pieces[0].iov_base, pieces[0].iov_len,
+                    MSG_NOSIGNAL | (MSG_MORE if more else 0))
     else:
         memset(&message, 0, sizeof(message))
         message.msg_iov = pieces
         message.msg_iovlen = count
-        sent = sendmsg(fd, &message, MSG_NOSIGNAL)
+        sent = sendmsg(fd, &message, MSG_NOSIGNAL | (MSG_MORE if more else 0))
     if likely_(sent >= 0):
         return sent
     if errno == EAGAIN or errno == EWOULDBLOCK or errno == EINTR:
+        return TRANSPORT_AGAIN
+    return TRANSPORT_CLOSED
+
+
+cdef extern from *:
+    """
+    #ifdef __linux__
+    #include <sys/sendfile.h>
+    #define transport_sendfile(fd, file, offset, size) sendfile(fd, file, offset, size)
+    #else
+    /* Elsewhere sendfile has other arguments and meanings: through a buffer. */
+    static ssize_t transport_sendfile(int fd, int file, off_t *offset, size_t size) {
+        static char buffer[65536];
+        ssize_t count = pread(file, buffer, size < sizeof(buffer) ? size : sizeof(buffer), *offset);
+        return count <= 0 ? count : send(fd, buffer, count, MSG_NOSIGNAL);
+    }
+    #endif
+    """
+    ssize_t transport_sendfile(int fd, int file, off_t* offset, size_t size) nogil
+
+
+cdef ssize_t transport_send_file(int fd, int file, uint64_t offset, size_t size) noexcept nogil:
+    """Sends of a file what the socket takes: bytes sent, or TRANSPORT_AGAIN or TRANSPORT_CLOSED,
+    also when the file has fewer bytes than that."""
+    cdef off_t at = <off_t>offset
+    cdef ssize_t sent
+    if fault_strikes(&transport_send_fault):
+        if transport_send_fault.number != 0:
+            sent = -1
+            transport_set_errno(transport_send_fault.number)
+        else:
+            sent = transport_sendfile(fd, file, &at, 1)
+    else:
+        if transport_send_limit and size > transport_send_limit:
+            size = transport_send_limit
+        sent = transport_sendfile(fd, file, &at, size)
+    if likely_(sent > 0):
+        return sent
+    if sent < 0 and (errno == EAGAIN or errno == EWOULDBLOCK or errno == EINTR):
         return TRANSPORT_AGAIN
     return TRANSPORT_CLOSED
 
