@@ -29,8 +29,9 @@ if TYPE_CHECKING:
         current,
         raw,
     )
-    from .app import App
+    from .app import App, asset
     from .errors import ConfigError, HTTPError, NodeppError, RouteError, StartError
+    from .statics import FileFlags
 
 __version__ = "0.1.0"
 
@@ -38,6 +39,7 @@ _HOMES = {
     "App": "app",
     "ClientAddress": "_core",
     "ConfigError": "errors",
+    "FileFlags": "statics",
     "HTTPError": "errors",
     "Headers": "_core",
     "MultiDict": "_core",
@@ -50,6 +52,7 @@ _HOMES = {
     "RouteError": "errors",
     "StartError": "errors",
     "UploadFile": "_core",
+    "asset": "app",
     "current": "_core",
     "raw": "_core",
 }
@@ -58,6 +61,7 @@ __all__ = [
     "App",
     "ClientAddress",
     "ConfigError",
+    "FileFlags",
     "HTTPError",
     "Headers",
     "MultiDict",
@@ -70,6 +74,7 @@ __all__ = [
     "RouteError",
     "StartError",
     "UploadFile",
+    "asset",
     "current",
     "raw",
 ]

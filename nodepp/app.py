@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from . import errors
 from .errors import HTTPError, NodeppError, RouteError, StartError
-from .routes import METHODS, Route, call_order, check_handler, handler_name, signature_of
+from .routes import Route, call_order, check_handler, handler_name, signature_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
     from typing import Any, Callable, TypeVar, Union
 
-    from ._core import Engine, Request, Router
+    from ._core import Engine, File, Request, Resource, Router
+    from .statics import Statics
+    from .statics.declared import Declared
 
     Handler = Callable[..., Any]
     HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
     Cause = Union[int, type[BaseException]]
-    Static = tuple[str, bytes, str, bytes]  # path, body, content type, further field lines
+    FileName = Union[str, os.PathLike[str]]
 
 # Levels of the log, as in npp.conf's logLevel.
 ALWAYS, ERR, WAR, INF, DBG = 0, 1, 2, 3, 4
@@ -44,6 +47,8 @@ class App:
         self.config: dict[str, str] = dict(user_settings)
         self.host = Host(self)
         self.engine: Engine | None = None  # the one that serves it, while it is being served
+        self.statics: Statics | None = None  # its public files, from the start of the server on
+        self._declared: Declared | None = None
         self._routes: list[Route] = []
         self._known: dict[tuple[object, str], Route] = {}
         self._error_handlers: dict[Cause, tuple[Handler, bool]] = {}
@@ -55,7 +60,7 @@ class App:
     # Routes.
 
     def route(
-        self, path: str, methods: Iterable[str] | str = ("GET",)
+        self, path: str, methods: Iterable[str] | str = ("GET",), *, compress: bool = True
     ) -> Callable[[HandlerT], HandlerT]:
         """Registers the decorated function for a path.
 
@@ -64,43 +69,45 @@ class App:
         text
         around it if wanted: "/file-{name}.txt".
         methods: names, in any case. HEAD is answered by GET's handler, and OPTIONS by itself,
-        unless they are named. Raises RouteError for what cannot work.
+        unless they are named.
+        compress: False, and its answers are never compressed, for a page that shows both a secret
+        and what its visitor sent (BREACH). Raises RouteError for what cannot work.
         """
 
         def register(handler: HandlerT) -> HandlerT:
             self._require_thawed(f"route {path}")
-            self._add_route(Route(path, methods, handler))
+            self._add_route(Route(path, methods, handler, compress))
             return handler
 
         return register
 
-    def get(self, path: str) -> Callable[[HandlerT], HandlerT]:
+    def get(self, path: str, *, compress: bool = True) -> Callable[[HandlerT], HandlerT]:
         """Registers a handler for GET, and for HEAD if that has none of its own. See route()."""
-        return self.route(path, ("GET",))
+        return self.route(path, ("GET",), compress=compress)
 
-    def post(self, path: str) -> Callable[[HandlerT], HandlerT]:
+    def post(self, path: str, *, compress: bool = True) -> Callable[[HandlerT], HandlerT]:
         """Registers a handler for POST. See route()."""
-        return self.route(path, ("POST",))
+        return self.route(path, ("POST",), compress=compress)
 
-    def put(self, path: str) -> Callable[[HandlerT], HandlerT]:
+    def put(self, path: str, *, compress: bool = True) -> Callable[[HandlerT], HandlerT]:
         """Registers a handler for PUT. See route()."""
-        return self.route(path, ("PUT",))
+        return self.route(path, ("PUT",), compress=compress)
 
-    def patch(self, path: str) -> Callable[[HandlerT], HandlerT]:
+    def patch(self, path: str, *, compress: bool = True) -> Callable[[HandlerT], HandlerT]:
         """Registers a handler for PATCH. See route()."""
-        return self.route(path, ("PATCH",))
+        return self.route(path, ("PATCH",), compress=compress)
 
-    def delete(self, path: str) -> Callable[[HandlerT], HandlerT]:
+    def delete(self, path: str, *, compress: bool = True) -> Callable[[HandlerT], HandlerT]:
         """Registers a handler for DELETE. See route()."""
-        return self.route(path, ("DELETE",))
+        return self.route(path, ("DELETE",), compress=compress)
 
-    def head(self, path: str) -> Callable[[HandlerT], HandlerT]:
+    def head(self, path: str, *, compress: bool = True) -> Callable[[HandlerT], HandlerT]:
         """Registers a handler for HEAD, where GET's would be too dear. See route()."""
-        return self.route(path, ("HEAD",))
+        return self.route(path, ("HEAD",), compress=compress)
 
-    def options(self, path: str) -> Callable[[HandlerT], HandlerT]:
+    def options(self, path: str, *, compress: bool = True) -> Callable[[HandlerT], HandlerT]:
         """Registers a handler for OPTIONS, in place of the answer the core makes. See route()."""
-        return self.route(path, ("OPTIONS",))
+        return self.route(path, ("OPTIONS",), compress=compress)
 
     def _add_route(self, route: Route) -> None:
         shape = route.shape
@@ -252,35 +259,121 @@ class App:
             except Exception as exc:
                 self.host.log_exception(f"on_stop {handler_name(handler)}", exc)
 
+    # Public files. What is declared here is read when the server starts.
+
+    @property
+    def declared(self) -> Declared:
+        """What was said with the methods below."""
+        if self._declared is None:
+            from .statics.declared import Declared
+
+            self._declared = Declared()
+        return self._declared
+
+    def serve(
+        self, directory: FileName, prefix: str = "", flags: int = 1, host: str = ""
+    ) -> None:
+        """Serves the files of a folder, and of all folders in it, below a prefix of the path.
+
+        directory: absolute, or relative to the application's folder. prefix: "static" or "/static";
+        "" for the root. flags: FileFlags; INDEX (1), index.html stands for its folder; MINIFY, CSS
+        and JavaScript are minified. host: one of app.add_host(). May be called while the server
+        runs. Raises RouteError for arguments that cannot work.
+        """
+        folder = self.declared.serve(directory, prefix, flags, host)
+        if self.statics is not None:
+            self.statics.add_folder(folder)
+
+    def serve_file(self, file: FileName, path: str = "", host: str = "") -> None:
+        """Serves a single file.
+
+        path: where; "" for its own name at the root, and one that ends with a slash for its own
+        name there. For the rest see serve().
+        """
+        folder = self.declared.serve_file(file, path, host)
+        if self.statics is not None:
+            self.statics.add_folder(folder)
+
+    def unserve(self, prefix_or_path: str) -> None:
+        """Takes away what serve(), serve_file() or add_static() serves there, on all hosts. Raises
+        RouteError when nothing is.
+        """
+        gone = self.declared.unserve(prefix_or_path)
+        if self.statics is not None:
+            self.statics.remove(gone)
+
+    def add_static(
+        self, path: str, body: bytes | str, content_type: str = "", host: str = ""
+    ) -> None:
+        """Serves bytes that the application made as if they were a file: compressed, with an ETag
+        and Range. They win over a file of the same path.
+
+        body: a str is encoded as UTF-8. content_type: "" takes it from the path's extension. May be
+        called while the server runs, and again for the same path. Raises RouteError for arguments
+        that cannot work.
+        """
+        made = self.declared.add_static(path, body, content_type, host)
+        if self.statics is not None:
+            self.statics.add_generated(made)
+
+    def add_host(self, host: str, res: str = "", resmin: str = "", snippets: str = "") -> None:
+        """A host with files of its own, told by the Host field: "example.com", which is
+        "www.example.com" too.
+
+        res, resmin, snippets: its folders, absolute or relative to the application's; "" for none.
+        Nothing of the main host's files is served for it. Before the start only; raises RouteError
+        for what is no name, or is there already.
+        """
+        if self.statics is not None and self.statics.is_loaded:
+            raise RouteError(f"app.add_host({host!r}): the files are read already, add it before")
+        self.declared.add_host(host, res, resmin, snippets)
+
+    def asset(self, name: str, host: str = "") -> str:
+        """The URL path of a public file, with a fingerprint in it that changes with the content:
+        asset("css/app.css") gives "/css/app.3f2a9c1b2d.css", which browsers keep for ever.
+
+        A query or fragment stays. host: the Host field of the request, for one of app.add_host().
+        What is not known gives its plain path, and one line in the log.
+        """
+        if self.statics is None:
+            from .statics import Options, Statics
+
+            return Statics(self, Options()).asset(name, host)
+        return self.statics.asset(name, host)
+
     # Running.
 
-    def freeze(self, statics: Iterable[Static] = ()) -> Router:
+    def freeze(self) -> Router:
         """Makes the table that the core reads, and closes registration.
 
-        statics: what statics.load() gives. May be called again: each call makes a table of its own.
+        May be called again: each call makes a table of its own. Public files are not in it; they
+        travel in a Snapshot (nodepp.statics).
         """
+        global _latest
         core = import_core()
         self._is_frozen = True
+        _latest = self
         router: Router = core.Router()
         for route in self._routes:
-            router.add(route.segments, route.method_bits, route.handler, 0, route.order)
+            flags = 0 if route.compress else core.FLAG_NO_COMPRESS
+            router.add(route.segments, route.method_bits, route.handler, flags, route.order)
         if self._fallback is not None:
             router.set_fallback(*self._fallback)
-        for path, body, content_type, head in statics:
-            router.add_static(path, body, content_type, head)
-            if path.endswith("/") and path != "/" and self._fallback is None:
-                self._redirect_to_folder(router, path)
         router.freeze()
         return router
 
-    def _redirect_to_folder(self, router: Router, path: str) -> None:
-        """/docs leads to /docs/, where its index page is: relative links of the page would be wrong
-        without the slash.
-        """
-        target = "/" + quote_path(path[1:])
-        segments = tuple((text,) for text in path[1:-1].split("/"))
-        if (segments, "GET") not in self._known:
-            router.add(segments, METHODS["GET"], lambda req: req.redirect(target, 301), 0, ())
+    def hidden_routes(self) -> list[str]:
+        """The paths of routes for GET that are never asked, because a public file is there."""
+        if self.statics is None:
+            return []
+        snapshot = self.statics.snapshot
+        found = []
+        for route in self._routes:
+            if "GET" in route.methods and all(len(segment) == 1 for segment in route.segments):
+                resource = snapshot.get("/" + "/".join(segment[0] for segment in route.segments))
+                if resource is not None and not resource.location:
+                    found.append(route.path)
+        return found
 
     def run(self, **settings: Any) -> None:
         """Serves the application until it is told to stop (INT, TERM).
@@ -305,6 +398,19 @@ class App:
     def _require_thawed(self, what: str) -> None:
         if self._is_frozen:
             raise RouteError(f"{what}: the application is running already, register before that")
+
+
+_latest: App | None = None  # the application that was frozen last: the one that is served
+
+
+def asset(name: str, host: str = "") -> str:
+    """App.asset() of the application that is being served: for modules that have no App at hand.
+
+    Before there is one, the plain path.
+    """
+    if _latest is not None:
+        return _latest.asset(name, host)
+    return App().asset(name, host)
 
 
 class Timer:
@@ -406,6 +512,34 @@ class Host:
         self.json_encode = _json().Encoder().encode
         return self.json_encode(obj)
 
+    # Public files, snippets, templates, compression: each is imported when it is first used.
+
+    def open_file(self, resource: Resource) -> tuple[Resource, File] | None:
+        """A public file that is not in memory, opened for one answer; None when it has gone."""
+        statics = self.app.statics
+        return None if statics is None else statics.open_file(resource)
+
+    def snippet(self, name: str, authority: str = "") -> bytes:
+        """A snippet as it goes into a page, in UTF-8. authority: the request's Host field.
+
+        Raises LookupError, with what may have been meant, for an unknown name.
+        """
+        return statics_of(self.app).snippet(name, authority)
+
+    def render(self, req: Request, name: str, context: dict[str, Any]) -> str:
+        """The text of a Jinja2 template. See nodepp.templates.render()."""
+        from .templates import render
+
+        return render(self.app, req, name, context)
+
+    def compress(self, coding: str, data: bytes) -> bytes:
+        """Rendered text as "zstd" or "gzip", fast; raises LookupError without a coder."""
+        from .statics.codings import compress
+
+        # From now on the core calls it directly.
+        self.compress = compress  # type: ignore[method-assign]
+        return compress(coding, data)
+
     def warm_up(self) -> None:
         """Does that import before anybody waits for it."""
         _json()
@@ -417,6 +551,15 @@ class Host:
         from . import log
 
         self.log(ERR, f"{what}: {log.exception_text(exc, self.verbose)}")
+
+
+def statics_of(app: App) -> Statics:
+    """The public files of an application; without a server, those of an application of defaults."""
+    if app.statics is None:
+        from .statics import Options, Statics
+
+        app.statics = Statics(app, Options())
+    return app.statics
 
 
 def status_of(problem: BaseException) -> int:
@@ -481,10 +624,3 @@ def place_of(handler: Handler) -> str:
         return ""
     return f" ({code.co_filename.rpartition('/')[2]}:{code.co_firstlineno})"
 
-
-def quote_path(path: str) -> str:
-    """Percent-encodes a decoded path for use in Location (RFC 3986 §3.3). urllib.parse costs 3 ms
-    to import.
-    """
-    safe = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/!$&'()*+,;=:@"
-    return "".join(chr(byte) if byte in safe else f"%{byte:02X}" for byte in path.encode())

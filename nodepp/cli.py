@@ -28,6 +28,7 @@ EXIT_START = 3
 GROUPS = {
     "listen": "Where to listen",
     "app": "The application and its files",
+    "static": "Public files: compressed, cached",
     "limits": "Limits: past each there is a defined answer",
     "time": "Time allowed",
     "log": "Logs",
@@ -51,6 +52,7 @@ OTHERS = (
     ("--app-dir FOLDER", "where the application lies; relative paths start there"),
     ("--set KEY=VALUE", "any key of npp.conf; may be repeated"),
     ("--print-config", "each setting and where it came from"),
+    ("--print-statics", "each public file, with its bytes in each coding"),
     ("--version", "version of nodepp, Python and core"),
     ("-q, -v", "only errors; whole tracebacks and debugging"),
 )
@@ -75,6 +77,7 @@ def make_parser() -> Parser:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--print-config", action="store_true")
+    parser.add_argument("--print-statics", action="store_true")
     parser.add_argument("--version", action="store_true")
     parser.add_argument("-q", "--quiet", action="store_true")
     parser.add_argument("-v", "--verbose", action="store_true")
@@ -143,8 +146,11 @@ def run(arguments: list[str], started: float) -> int:
         return 0
 
     def find_site(config: Config) -> Site:
-        return site_for(words or config.app.split(), bool(options.words), config, options.verbose)
+        return site_for(words or config.app.split(), bool(options.words) and not words,
+                        config, options.verbose)
 
+    if options.print_statics:
+        return print_statics(config, find_site(config))
     if options.check:
         return check(config, find_site(config))
     from .server import Server, serve
@@ -193,11 +199,14 @@ def command_line(options: Any) -> list[tuple[str, str, str]]:
 # --- what to serve ------------------------------------------------------------------------------
 
 
-def site_for(words: Sequence[str], named: bool, config: Config, verbose: bool) -> Site:
-    """Finds and imports the application; a folder without one is a static site, or greets."""
+def site_for(words: Sequence[str], is_folder: bool, config: Config, verbose: bool) -> Site:
+    """Finds and imports the application; a folder without one is a static site, or greets.
+
+    is_folder: somebody named a folder.
+    """
     from . import target
     from .app import App, user_settings
-    from .server import Site, site_of, static_text
+    from .server import site_of
 
     folder = config.app_dir
     user_settings.update(config.user)
@@ -205,13 +214,30 @@ def site_for(words: Sequence[str], named: bool, config: Config, verbose: bool) -
     if found[0]:
         loaded = target.load(found, folder, verbose)
         return site_of(loaded.app, f"{loaded.name} from {loaded.place}", config)
+    app = App()
     if os.path.isdir(config.res) or os.path.isdir(config.resmin):
-        return site_of(App(), "none: a static site", config)
-    files = target.public_files(folder)
-    if any(path == "/index.html" for path, *_ in files):
-        return Site(App(), "none: a static site", files, static_text([folder], files))
+        return site_of(app, "none: a static site", config)
+    # A folder that somebody names is meant to be served; one that nodepp-run happens to be
+    # started in is so only if it looks like a site.
+    is_meant = is_folder or os.path.isfile(os.path.join(folder, "index.html"))
+    if is_meant and target.has_public_files(folder):
+        app.serve(folder)
+        return site_of(app, "none: a static site", config)
+    app.add_static("/", target.greeting(folder), "text/html; charset=utf-8")
     looked = " or ".join(target.FILES)
-    return Site(App(), f"none: no {looked} in {folder}", target.greeting(folder), "")
+    return site_of(app, f"none: no {looked} in {folder}", config)
+
+
+def print_statics(config: Config, site: Site) -> int:
+    """What would be served from memory and disk, with the codings that the cache has, or, with
+    --precompress, all of them.
+    """
+    statics = site.statics
+    statics.load()
+    if config.precompress:
+        statics.precompress()
+    sys.stdout.write(statics.listing())
+    return 0
 
 
 def check(config: Config, site: Site) -> int:
@@ -220,11 +246,13 @@ def check(config: Config, site: Site) -> int:
 
     for warning in config.warnings:
         log.write(WAR, warning)
-    site.app.freeze(site.statics)
+    site.app.freeze()
+    site.statics.load()
+    static = site.statics.banner()
     sys.stdout.write(f"Settings are fine: {config.conf_path or 'no npp.conf'}\n")
     sys.stdout.write(f"Application is fine: {site.text}\n")
-    if site.static_text:
-        sys.stdout.write(f"Public files are fine: {site.static_text}\n")
+    if static:
+        sys.stdout.write(f"Public files are fine: {static}\n")
     return 0
 
 

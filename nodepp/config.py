@@ -44,6 +44,14 @@ class Config:
     app: str
     res: str
     resmin: str
+    snippets: str
+    templates: str
+    compress_threshold: int
+    compress: bool
+    precompress: bool
+    static_cache: str
+    res_cache_threshold: int
+    expires_statics_ms: int
     server_header: str
     test: bool
     memory_model: str
@@ -106,6 +114,7 @@ class Config:
         settings = {name: getattr(self, name) for name in names}
         settings["poller"] = self.fd_monitor
         settings["spool_dir"] = self.spool_dir or None
+        settings["compress_threshold"] = self.compress_threshold if self.compress else -1
         settings["server_header"] = self.server_header.encode("ascii")
         return settings
 
@@ -319,6 +328,8 @@ def _value(
 ) -> Any:
     if setting is None:
         value = key.default
+        if key.kind == "path" and value.startswith("~"):
+            value = _cache_folder(environment)
     else:
         try:
             value = parse_value(key, setting.text)
@@ -330,6 +341,15 @@ def _value(
     if key.kind == "path" and value:
         value = os.path.normpath(os.path.join(folder, value))
     return value
+
+
+def _cache_folder(environment: Mapping[str, str]) -> str:
+    """~/.cache/nodepp, or where the XDG Base Directory Specification sends it; "" without a home.
+    """
+    home = environment.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(home):             # the specification: a relative one is to be ignored
+        home = os.path.expanduser("~/.cache")
+    return os.path.join(home, "nodepp") if os.path.isabs(home) else ""
 
 
 def expand(path: str, environment: Mapping[str, str]) -> str:

@@ -49,12 +49,17 @@ CODE_COROUTINE = 0x80 | 0x200  # async def, and async def with yield
 class Route:
     """One registered route: what App keeps until it is frozen."""
 
-    __slots__ = ("handler", "methods", "order", "path", "segments")
+    __slots__ = ("compress", "handler", "methods", "order", "path", "segments")
 
     def __init__(
-        self, path: str, methods: Iterable[str] | str, handler: Callable[..., Any]
+        self,
+        path: str,
+        methods: Iterable[str] | str,
+        handler: Callable[..., Any],
+        compress: bool = True,
     ) -> None:
         self.path = path
+        self.compress = compress  # whether its answers may be compressed
         self.methods = method_names(methods, path)
         self.handler = handler
         self.segments = parse_path(path)

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from ._core import Engine
     from .app import App
     from .config import Config
-
-    Static = tuple[str, bytes, str, bytes]
+    from .statics import Statics
 
 EXIT_USAGE = 2                  # wrong usage or configuration
 EXIT_START = 3                  # could not start
@@ -41,13 +40,18 @@ ACCESS_LOG_FORMATS = {"npp": 1, "combined": 2, "json": 3}
 
 
 class Site:
-    """What is served: the application, its public files, and how to say so in the banner."""
+    """What is served: the application with its public files, and how to say so in the banner."""
 
-    __slots__ = ("app", "static_text", "statics", "text")
+    __slots__ = ("app", "text")
 
-    def __init__(self, app: App, text: str, statics: list[Static], static_text: str) -> None:
+    def __init__(self, app: App, text: str) -> None:
         self.app, self.text = app, text
-        self.statics, self.static_text = statics, static_text
+
+    @property
+    def statics(self) -> Statics:
+        """The public files; read when load() of them was called."""
+        assert self.app.statics is not None
+        return self.app.statics
 
 
 class Server:
@@ -72,6 +76,7 @@ class Server:
         self.verbose = verbose
         self.started = time.perf_counter() if started is None else started
         self.engine: Optional[Engine] = None
+        self.statics: Optional[Statics] = None
         self.listeners: list[listening.Listener] = []
         self.stopping_since: Optional[float] = None
         self._turns_at_stop = 0
@@ -109,10 +114,16 @@ class Server:
     def _serve(self, site: Site) -> None:
         app = site.app
         app.host.verbose = self.verbose
-        router = app.freeze(site.statics)
+        router = app.freeze()
+        # An on_start handler may add hosts and generated files, as npp_app_init does in Node++.
         self._start_application(app)
+        statics = self.statics = site.statics
         try:
+            statics.load()
+            if self.config.precompress:
+                statics.precompress()
             self.engine = app.engine = self._make_engine(app, router)
+            statics.begin(self.engine)
             self.engine.open([(it.socket.fileno(), it.kind) for it in self.listeners])
             for seconds, callback in app.timers:
                 self.engine.every(seconds, callback)
@@ -121,7 +132,7 @@ class Server:
                 self._print_banner(site)
             for warning in self.config.warnings:
                 log.write(WAR, warning)
-            for path in router.hidden:
+            for path in app.hidden_routes():
                 log.write(INF, f"a file hides the route GET {path}: files win")
             # The first JSON answer shall not wait for the import (35 ms), nor shall the start.
             self.engine.later(WARM_UP_S, app.host.warm_up)
@@ -130,6 +141,7 @@ class Server:
         finally:
             # on_stop runs after the last request, and also when the engine could not be made.
             app.stop()
+            statics.end()
             app.engine = None
             if self.engine is not None:
                 self.engine.flush_access_log()
@@ -252,7 +264,11 @@ class Server:
     # --- settings that may change ---------------------------------------------------------------
 
     def reload(self) -> None:
-        """Applies the settings that can change at run time, and names those that cannot."""
+        """Applies the settings that can change at run time, and names those that cannot; looks at
+        all public files again.
+        """
+        if self.engine is not None and self.statics is not None:
+            self.statics.refresh()
         if self.read_again is None:
             log.write(WAR, "Nothing to reload: the settings came from the program.")
             return
@@ -350,15 +366,16 @@ def banner(
     if len(urls) > 3:
         urls[2:] = [f"and {len(urls) - 2} more"]
     sizes = {key.attribute: format_value(key, getattr(config, key.attribute)) for key in KEYS}
+    static = site.statics.banner()
     rows = [
         f"nodepp {__version__}  Python {python}  engine {stats['poller']}  pid {os.getpid()}",
         f" app      {site.text}",
         f" listen   {'  '.join(urls)}",
-        f" static   {site.static_text}",
+        f" static   {static}",
         f" limits   {stats['connection_slots']:,} connections  body {sizes['max_payload']}"
         f"  buffers {sizes['buffer_memory']}  files {descriptor_limit():,}",
     ]
-    if not site.static_text:
+    if not static:
         del rows[3]
     if config.conf_path:
         from .log import short_path
@@ -444,31 +461,17 @@ def run(app: App, settings: Mapping[str, object]) -> None:
 
 
 def site_of(app: App, text: str, config: Config) -> Site:
-    """The application with the files of res and resmin."""
-    from . import statics
+    """The application, with what will be its public files. They are not read yet."""
+    from .statics import Statics
 
-    count = app.route_count
-    found = []
-    folders = [path for path in (config.res, config.resmin) if os.path.isdir(path)]
-    for attribute in ("res", "resmin"):
+    for attribute in ("res", "resmin", "snippets"):
         path = getattr(config, attribute)
         if config.is_set(attribute) and path and not os.path.isdir(path):
             log.write(WAR, f"{config.origins[attribute]}: there is no folder {path}.")
-    if folders:
-        found = statics.load(config.res, config.resmin)
+    app.statics = Statics(app, config)
+    count = app.route_count
     routes = f"  ({_count(count, 'route')})" if count else ""
-    return Site(app, text + routes, found, static_text(folders, found))
-
-
-def static_text(folders: Sequence[str], found: Sequence[Static]) -> str:
-    """The banner's words for public files; "" if there are none."""
-    if not folders:
-        return ""
-    from .log import short_path
-
-    size = sum(len(body) for _, body, _, _ in found)
-    names = " ".join(short_path(path) for path in folders)
-    return f"{names}  {_count(len(found), 'path')}  {size / 1024:,.0f} KiB"
+    return Site(app, text + routes)
 
 
 def complain(text: str) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Optional, Union
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
+DAY_MS = 24 * 3600 * 1000
 
 # Connections and sessions by Node++'s names (`NPP_MEM_LARGE` there; the prefix may stay or go).
 # Its per-connection buffers are not copied: an idle connection owns none here.
@@ -32,7 +33,7 @@ MEMORY_MODELS = {
 # warning names them.
 IGNORED_KEYS = frozenset(
     """
-    httpsPort cipherList certFile certChainFile keyFile resCacheTreshold resCacheThreshold
+    httpsPort cipherList certFile certChainFile keyFile
     dbHost dbPort dbName dbUser dbPassword dbDisableEncryption dbSSLKey dbSSLCert dbSSLCA
     dbSSLCAPath dbSSLCRL dbSSLCRLPath dbSSLTLSVersion dbSSLCipher dbSSLCipherSuites dbSSLMode
     usersRequireActivation
@@ -96,7 +97,7 @@ def _size(name: str, attribute: str, default: int, help: str, **rest: Any) -> Ke
 
 def _seconds(name: str, attribute: str, default_s: int, help: str, **rest: Any) -> Key:
     # A day is the ceiling: a longer deadline is a typing mistake.
-    return Key(name, attribute, "duration", default_s * 1000, help, high=24 * 3600 * 1000, **rest)
+    return Key(name, attribute, "duration", default_s * 1000, help, high=DAY_MS, **rest)
 
 
 KEYS = (
@@ -121,10 +122,28 @@ KEYS = (
         group="app", options="--static --res"),
     Key("resmin", "resmin", "path", "resmin", "folder of public files, served minified",
         group="app", options="--resmin"),
+    Key("snippets", "snippets", "path", "snippets", "folder of pieces of pages",
+        group="app", options="--snippets"),
+    Key("templates", "templates", "path", "templates", "folder of Jinja2 templates",
+        group="app", options="--templates"),
     Key("serverHeader", "server_header", "server", "nodepp", "the Server field; 0 for none",
         group="app", options="--server-header"),
     Key("test", "test", "flag", False, "developer's mode: the access log is on",
         group="app", environment="NPP_DEV"),
+
+    # Public files.
+    _size("compressThreshold", "compress_threshold", 500, "bytes below which nothing is compressed",
+          group="static", options="--compress-min", aliases="compressTreshold"),
+    Key("compress", "compress", "flag", True, "files and pages leave as zstd, br or gzip",
+        group="static", options="--compress"),
+    Key("precompress", "precompress", "flag", False, "all files are compressed before the start",
+        group="static", options="--precompress"),
+    Key("staticCache", "static_cache", "path", "~/.cache/nodepp", "compressed files; '' for none",
+        group="static", options="--static-cache"),
+    _size("resCacheTreshold", "res_cache_threshold", 16 * MIB, "bytes; larger files stay on disk",
+          group="static", options="--static-memory", aliases="resCacheThreshold"),
+    Key("expiresStatics", "expires_statics_ms", "duration", 90 * DAY_MS, "browsers keep files",
+        group="static", options="--static-expires", high=3650 * DAY_MS),
 
     # Limits.
     Key("memoryModel", "memory_model", "model", "", "TINY to XXXXXXLARGE, as Node++ has them",
@@ -280,7 +299,10 @@ def format_value(key: Key, value: Any) -> str:
     if key.kind == "size":
         return _unscaled(value, (("g", GIB), ("m", MIB), ("k", KIB), ("", 1)))
     if key.kind == "duration":
-        return _unscaled(value, (("s", 1000), ("ms", 1)))
+        # Whole days are said as such from two on: a day itself is the ceiling of what is thought in
+        # seconds.
+        units = (("d", DAY_MS), ("s", 1000), ("ms", 1))
+        return _unscaled(value, units if value > DAY_MS else units[1:])
     return str(value)
 
 

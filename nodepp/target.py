@@ -244,19 +244,19 @@ def _short(path: str) -> str:
 PRIVATE_SUFFIXES = (".py", ".pyc", ".key", ".pem", ".conf", ".sqlite", ".db", ".log")
 
 
-def public_files(folder: str) -> list[tuple[str, bytes, str, bytes]]:
-    """The folder as a static site, without what is plainly private."""
-    from . import statics
+def has_public_files(folder: str) -> bool:
+    """Whether a folder has anything that a static site could show."""
+    from .statics.tree import Walk
 
-    return [item for item in statics.load(folder) if not item[0].endswith(PRIVATE_SUFFIXES)]
+    walk = Walk(os.path.realpath(folder), lambda level, message: None, PRIVATE_SUFFIXES)
+    return any(True for _ in walk.files())
 
 
-def greeting(folder: str) -> list[tuple[str, bytes, str, bytes]]:
+def greeting(folder: str) -> str:
     """A page that says what to do next, for a folder with nothing to serve."""
     from .errors import escape
 
-    body = GREETING.replace("FOLDER", escape(folder)).encode()
-    return [("/", body, "text/html; charset=utf-8", b"Cache-Control: no-cache\r\n")]
+    return GREETING.replace("FOLDER", escape(folder))
 
 
 GREETING = """<!doctype html>

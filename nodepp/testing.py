@@ -21,9 +21,9 @@ import time
 from http.cookies import SimpleCookie
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
-from . import statics
 from .answers import ProtocolError, Reader, Response
 from .app import App, import_core
+from .statics.media import media_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ class Client:
     from.
     headers: fields sent with each request. client: the peer's address as req.client shows it.
     follow_redirects: what get() and the others do if they are not told.
-    res, resmin: folders of static files. settings: of nodepp._core.Engine, e.g. {"max_payload":
+    res, resmin: folders of static files. statics: settings of theirs by the names in Config, e.g.
+    {"snippets": "snippets", "precompress": True}; nothing is compressed unless precompress says so.
+    settings: of nodepp._core.Engine, e.g. {"max_payload":
     1000}.
     raise_exceptions: an exception of a handler that no error handler knows is raised from the
     request in the test.
@@ -73,6 +75,7 @@ class Client:
         follow_redirects: bool = False,
         res: str | None = None,
         resmin: str | None = None,
+        statics: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         raise_exceptions: bool = False,
         timeout: float = TIMEOUT_S,
@@ -88,7 +91,7 @@ class Client:
         self.cookies = CookieJar()
         self.follow_redirects = follow_redirects
         self.timeout = timeout
-        self._folders = (res, resmin)
+        self._options = {"res": res or "", "resmin": resmin or "", **(statics or {})}
         self._settings = {**SETTINGS, **(settings or {})}
         self._host = _TestHost(app) if raise_exceptions else app.host
         self._router: Any = None
@@ -112,12 +115,20 @@ class Client:
         if self._router is not None:
             self._router = None
             self.app.stop()
+            if self.app.statics is not None:
+                self.app.statics.end()
 
     def _start(self) -> None:
         if self._router is None:
-            files = statics.load(*self._folders, log=self.app.host.log)
-            router = self.app.freeze(files)
+            from .statics import Options, Statics
+
+            options: Any = Options(**self._options)
+            statics = self.app.statics = Statics(self.app, options)
+            router = self.app.freeze()
             self.app.start()
+            statics.load()
+            if options.precompress:
+                statics.precompress()
             self._router = router
 
     def get(self, url: str, **options: Any) -> Response:
@@ -245,6 +256,8 @@ class Client:
         with ours, theirs:
             ours.setblocking(False)
             theirs.setblocking(False)
+            if self.app.statics is not None:
+                engine.publish(self.app.statics.snapshot)
             engine.open([])
             try:
                 self.app.engine = engine
@@ -279,6 +292,10 @@ class _TestHost:
         self.json_encode = app.host.json_encode
         self.json_decode = app.host.json_decode
         self.stream_error = app.host.stream_error
+        self.open_file = app.host.open_file
+        self.snippet = app.host.snippet
+        self.render = app.host.render
+        self.compress = app.host.compress
 
     def error(self, req: Any, status: int, exc: BaseException | None) -> Any:
         """The page of the host, after the exception was noted."""
@@ -399,7 +416,7 @@ def _file(name: str, given: File) -> tuple[str, bytes, str]:
         given = given.read()
     content = given.encode() if isinstance(given, str) else bytes(given)
     file_name = name if file_name is None else file_name
-    return file_name, content, content_type or statics.media_type(file_name)
+    return file_name, content, content_type or media_type(file_name)
 
 
 def _quoted(text: str) -> str:

@@ -1,0 +1,473 @@
+"""All public files of an application: read at start, kept as a snapshot that the core serves, read
+again when they change.
+
+The roots of each host, in the order in which they win at a path: what the application generated
+(app.add_static), res, resmin, then app.serve and app.serve_file in order of registration.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ..app import import_core
+from .declared import INDEX, MINIFY, Declared, Folder, Generated, Host
+from .disk import Disk
+from .entry import Entry, Policy
+from .host import HostFiles, Old, Root
+from .options import Options
+from .reading import content_key, finish
+from .refresh import Refresh
+from .slices import Slices
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+    from .._core import Engine, File, Resource, Snapshot
+    from ..app import App
+    from ..snippets import Snippets
+    from .codings import Cache, Compressor
+    from .options import Settings
+    from .tree import Log
+    from .watch import Watcher
+
+ERR, WAR, INF, DBG = 1, 2, 3, 4
+
+# After the start, when the first visitors have their answers: what was changed or not yet
+# compressed meanwhile.
+CATCH_UP_S = 0.05
+CODED_S = 0.2  # codings that come in are shown together
+# A folder that is a link, or below one, is looked at so often: deploys that switch a link cause no
+# event in the folder that was left.
+ROOTS_S = 5.0
+WARNED_COUNT_MAX = 1000  # names of which asset() says that it does not know them
+
+
+class Statics:
+    """The public files of an App.
+
+    config: a Config, or Options; None, the defaults. log: log(level, message); None, the App's.
+    snapshot: what is served now; empty before load().
+    """
+
+    def __init__(self, app: App, config: Optional[Settings] = None, log: Optional[Log] = None):
+        self.app = app
+        self.config: Any = Options() if config is None else config
+        self.log: Log = log or app.host.log
+        self.declared: Declared = app.declared
+        self.engine: Optional[Engine] = None
+        self.cache: Optional[Cache] = None
+        self.compressor: Optional[Compressor] = None
+        self.watcher: Optional[Watcher] = None
+        self.hosts: dict[str, HostFiles] = {}
+        self.disk = Disk(self)
+        self.refreshing = Refresh(self)
+        self.slices = Slices(self.flush, self._failed)
+        self._snippets: Optional[Snippets] = None
+        self.core = import_core()
+        self.snapshot: Snapshot = self.core.Snapshot({})
+        self.is_loaded = False
+        self._waiting: dict[str, list[Entry]] = {}  # content key → entries that get its codings
+        self._is_flush_due = False
+        self._warned: set[str] = set()
+        config = self.config
+        threshold = config.compress_threshold if config.compress else -1
+        self.policy = Policy(self.core.Resource, config.expires_statics_ms // 1000, threshold)
+
+    # Reading.
+
+    def load(self) -> Snapshot:
+        """Reads everything, with the codings that the cache has. What cannot be read is a line in
+        the log.
+        """
+        if self.policy.threshold >= 0 and self.config.static_cache:
+            from .codings import Cache
+
+            self.cache = self.policy.cache = Cache(self.config.static_cache, self.log)
+        self.hosts = {}
+        old = Old()
+        for name in ("", *self.declared.hosts):
+            self.hosts[name] = HostFiles(name, self.hosts, self.policy, old)
+        self._add_roots()
+        for generated in self.declared.generated.values():
+            self._generate(generated)
+        for host in self.hosts.values():
+            for root in host.roots:
+                finish(self.refreshing.whole(host, root))
+        self.snapshot = self.core.Snapshot({})
+        self.is_loaded = True
+        self.flush()
+        self._report_hidden()
+        if any(os.path.isdir(folder) for folder in self.snippet_folders().values()):
+            self.snippets  # noqa: B018  (read now rather than at the first request)
+        return self.snapshot
+
+    def _add_roots(self) -> None:
+        main = Host("", self.config.res, self.config.resmin, "")
+        for given in (main, *self.declared.hosts.values()):
+            host = self.hosts[given.name]
+            for name, minified in ((given.res, False), (given.resmin, True)):
+                if name:
+                    self._add_root(host, Root(self._absolute(name), minified=minified),
+                                   is_expected=given is not main)
+        for folder in self.declared.folders:
+            self._add_folder(folder)
+
+    def _add_folder(self, folder: Folder) -> Root:
+        private = () if folder.is_single else self._private(folder.path)
+        root = Root(
+            self._absolute(folder.path), folder.prefix, has_index=bool(folder.flags & INDEX),
+            minified=bool(folder.flags & MINIFY), is_single=folder.is_single, private=private)
+        self._add_root(self.hosts[folder.host], root, is_expected=True)
+        return root
+
+    def _private(self, folder: str) -> tuple[str, ...]:
+        """Where the application's own folder is served, its source and keys are not."""
+        if os.path.realpath(self._absolute(folder)) != os.path.realpath(self.config.app_dir):
+            return ()
+        from ..target import PRIVATE_SUFFIXES
+
+        return PRIVATE_SUFFIXES
+
+    def _add_root(self, host: HostFiles, root: Root, is_expected: bool) -> None:
+        host.roots.append(root)
+        there = os.path.isfile(root.real) if root.is_single else os.path.isdir(root.real)
+        if is_expected and not there:
+            self.log(WAR, f"static: there is no {'file' if root.is_single else 'folder'}"
+                          f" {root.folder}")
+
+    def _absolute(self, folder: str) -> str:
+        return os.path.normpath(os.path.join(self.config.app_dir, os.path.expanduser(folder)))
+
+    def _generate(self, made: Generated) -> None:
+        """An entry for what the application made. Its date is now, as in Node++."""
+        host = self.hosts[made.host]
+        entry = Entry(made.path, "", made.body, (0, len(made.body), 0, 0), int(time.time()),
+                      made.content_type)
+        before = host.generated.found.get(made.path)
+        if before is not None and before.body == made.body:
+            entry.read_modified = entry.modified = before.read_modified
+        if not entry.references:
+            entry.make(finish(content_key(made.body)), self.policy)
+        host.generated.found[made.path] = entry
+        host.decide(made.path)
+
+    def _report_hidden(self) -> None:
+        for host in self.hosts.values():
+            for root in host.roots:
+                for path, entry in root.found.items():
+                    winner = host.winners.get(path)
+                    if winner is not entry and winner is not None:
+                        by = winner.file or "what app.add_static was given"
+                        self.log(WAR, f"static: {entry.file} is hidden by {by}")
+
+    # What is served.
+
+    def flush(self) -> bool:
+        """Shows what has been read: a new snapshot, if anything is different in it."""
+        self.refreshing.apply()
+        changes = {}
+        fresh = []
+        for name, host in self.hosts.items():
+            changed = {path: resource for path, resource in host.changes().items()
+                       if resource is not self.snapshot.get(path, name)}
+            if changed:
+                changes[name] = changed
+            fresh += host.fresh
+            host.fresh = []
+        for entry in fresh:
+            self.compress(entry)
+        if not changes:
+            return False
+        self.snapshot = self.snapshot.with_changes(changes)
+        if self.engine is not None:
+            self.engine.publish(self.snapshot)
+        return True
+
+    def _flush_soon(self, seconds: float) -> None:
+        """One flush for all that comes within this time."""
+        if self.engine is None:
+            self.flush()
+        elif not self._is_flush_due:
+            self._is_flush_due = True
+            self.engine.later(seconds, self._flush_due)
+
+    def _flush_due(self) -> None:
+        self._is_flush_due = False
+        if self.engine is not None:
+            self.flush()
+
+    def _failed(self, error: BaseException) -> None:
+        self.app.host.log_exception("static: refreshing", error)
+
+    # The run.
+
+    def begin(self, engine: Engine) -> None:
+        """Publishes to the engine, and keeps it up to date from now on: watcher and compressor."""
+        self.engine = engine
+        engine.publish(self.snapshot)
+        engine.later(CATCH_UP_S, self._catch_up)
+
+    def _catch_up(self) -> None:
+        """What can wait until the first answers are out."""
+        engine = self.engine
+        if engine is None:
+            return
+        self.slices.begin(engine)
+        self._watch(engine)
+        if self.policy.threshold >= 0:
+            self._make_compressor().begin(engine)
+            self._compress_missing()
+        # Something may have changed between the reading and the watching.
+        self.refresh()
+        engine.every(ROOTS_S, self._look_at_roots)
+
+    def _watch(self, engine: Engine) -> None:
+        from .watch import Watcher
+
+        self.watcher = Watcher(self.changed, self.log)
+        self.watcher.set_folders(self.folders())
+        self.watcher.begin(engine)
+
+    def end(self) -> None:
+        """Ends watcher and compressor. The snapshot stays."""
+        self.slices.end()
+        if self.watcher is not None:
+            self.watcher.end()
+        if self.compressor is not None:
+            self.compressor.end()
+        self.watcher = self.compressor = self.engine = None
+        self._waiting.clear()
+
+    def folders(self) -> list[str]:
+        """The folders to be watched, as real paths."""
+        found = {}
+        for host in self.hosts.values():
+            for root in host.roots:
+                if root.real:
+                    found[os.path.dirname(root.real) if root.is_single else root.real] = True
+        for folder in self.snippet_folders().values():
+            found[os.path.realpath(folder)] = True
+        return [folder for folder in found if os.path.isdir(folder)]
+
+    def changed(self, files: set[str]) -> None:
+        """The watcher saw that files (or folders) were written, came or went."""
+        self._refresh_snippets(files)
+        self.refresh(files)
+
+    def refresh(self, files: Optional[set[str]] = None) -> bool:
+        """Reads again what has changed, and shows it: at once, or, while an engine runs, in slices
+        of a few milliseconds between its turns.
+
+        files: absolute names of files, or of folders for all below them; None, everything. True if
+        anything was found to be different; with an engine, that is not known yet: True.
+        """
+        if not self.is_loaded:
+            return False
+        if files is None:
+            self._refresh_snippets(None)
+            self._find_roots()
+        before = self.snapshot
+        self.slices.add(self.refreshing.steps(files))
+        return self.engine is not None or self.snapshot is not before
+
+    def _find_roots(self) -> bool:
+        """Follows the links to the roots again; whether any leads elsewhere now."""
+        moved = False
+        for host in self.hosts.values():
+            for root in host.roots:
+                moved = root.find_real() or moved
+        if self.watcher is not None:
+            self.watcher.set_folders(self.folders())
+        return moved
+
+    def _look_at_roots(self) -> None:
+        if self.engine is not None and any(
+            root.folder and os.path.realpath(root.folder) != root.real
+            for host in self.hosts.values() for root in host.roots
+        ):
+            self.refresh()
+
+    # Codings.
+
+    def _make_compressor(self) -> Compressor:
+        if self.compressor is None:
+            from .codings import Compressor
+
+            self.compressor = Compressor(self.cache, self.log, self._coded)
+        return self.compressor
+
+    def precompress(self) -> None:
+        """Waits until everything has all its codings: minutes, for a large site that is new."""
+        if self.policy.threshold < 0:
+            return
+        compressor = self._make_compressor()
+        self._compress_missing()
+        if compressor.pending:
+            compressor.run()
+        self.flush()
+
+    def _compress_missing(self) -> None:
+        for host in self.hosts.values():
+            for entry in host.winners.values():
+                self.compress(entry)
+
+    def compress(self, entry: Entry) -> None:
+        """Queues what the cache did not have of an entry."""
+        if not entry.varies or entry.sent is None or self.compressor is None or entry.is_tried:
+            return
+        entries = self._waiting.setdefault(entry.key, [])
+        if entry not in entries:
+            entries.append(entry)
+        self.compressor.add(entry.key, entry.sent)
+
+    def _coded(self, key: str, found: dict[str, Optional[bytes]]) -> None:
+        """The compressor is done with one content."""
+        for entry in self._waiting.pop(key, ()):
+            entry.is_tried = True
+            if entry.key == key and entry.take(found):
+                entry.recode()
+                for host in self.hosts.values():
+                    host.recoded(entry)
+        self._flush_soon(CODED_S)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many contents are not compressed yet."""
+        return len(self._waiting)
+
+    # What the application may change while it runs.
+
+    def add_generated(self, made: Generated) -> None:
+        """app.add_static of a running application."""
+        if not self.is_loaded:
+            return
+        self._generate(made)
+        self.flush()
+
+    def add_folder(self, folder: Folder) -> None:
+        """app.serve and app.serve_file of a running application."""
+        if not self.is_loaded:
+            return
+        root = self._add_folder(folder)
+        if self.watcher is not None:
+            self.watcher.set_folders(self.folders())
+        self.slices.add(self.refreshing.whole(self.hosts[folder.host], root))
+
+    def remove(self, gone: list[Folder | Generated]) -> None:
+        """app.unserve of a running application."""
+        if not self.is_loaded:
+            return
+        for it in gone:
+            host = self.hosts[it.host]
+            if isinstance(it, Generated):
+                host.generated.found.pop(it.path, None)
+                host.decide(it.path)
+                continue
+            for root in [root for root in host.roots[1:] if root.prefix == it.prefix
+                         and root.folder == self._absolute(it.path)]:
+                host.roots.remove(root)
+                for path in root.found:
+                    host.decide(path)
+        self.flush()
+
+    # For handlers and the core.
+
+    def asset(self, name: str, host: str = "") -> str:
+        """The URL path of a file, with its fingerprint, encoded; a query or fragment stays.
+
+        host: an authority, as clients send it. What is not known gives its plain path, and one
+        line in the log.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"asset: the name of a file is a str, not {type(name).__name__}")
+        if "://" in name or name.startswith("//"):
+            return name  # somebody else's
+        path, tail = name, ""
+        for sign in "#?":
+            cut = path.find(sign)
+            if cut >= 0:
+                path, tail = path[:cut], path[cut:] + tail
+        path = path if path.startswith("/") else f"/{path}"
+        url = self.host_of(host).url(path) if self.is_loaded else ""
+        if not url:
+            self._warn_unknown(path, host)
+            url = path
+        return url + tail
+
+    def host_of(self, authority: str) -> HostFiles:
+        """The host that an authority means, by the core's rule: itself, else without its first
+        label, else the main one.
+        """
+        if authority:
+            name = authority.lower()
+            if not name.endswith("]"):
+                name = name.rpartition(":")[0] or name
+            found = self.hosts.get(name) or self.hosts.get(name.partition(".")[2])
+            if found is not None:
+                return found
+        return self.hosts[""]
+
+    def _warn_unknown(self, path: str, host: str) -> None:
+        if path in self._warned or len(self._warned) >= WARNED_COUNT_MAX:
+            return
+        self._warned.add(path)
+        if not self.is_loaded:
+            self.log(WAR, f"asset({path!r}): files are read when the server starts; ask later")
+            return
+        from ..config import did_you_mean  # difflib is slow to import
+
+        known = self.host_of(host).winners
+        self.log(WAR, f"asset({path!r}): there is no such file.{did_you_mean(path, known)}")
+
+    def open_file(self, resource: Resource) -> Optional[tuple[Resource, File]]:
+        """A file on disk, opened for one answer, with the Resource that describes what was opened;
+        None when it has gone.
+        """
+        return self.disk.open(resource)
+
+    # Snippets.
+
+    def snippet_folders(self) -> dict[str, str]:
+        """host → its folder of snippets, absolute."""
+        folders = {"": self.config.snippets}
+        folders.update((host.name, host.snippets) for host in self.declared.hosts.values())
+        return {name: self._absolute(folder) for name, folder in folders.items() if folder}
+
+    @property
+    def snippets(self) -> Snippets:
+        """The snippets of all hosts, read when they are first asked for."""
+        if self._snippets is None:
+            from ..snippets import Snippets
+
+            self._snippets = Snippets()
+            self._snippets.load(self.snippet_folders(), self.log)
+        return self._snippets
+
+    def snippet(self, name: str, authority: str = "") -> bytes:
+        """A snippet as it goes into a page. LookupError for an unknown name."""
+        return self.snippets.get(name, authority)
+
+    def _refresh_snippets(self, files: Optional[set[str]]) -> None:
+        if self._snippets is None:
+            return
+        try:
+            settled = self.watcher.is_settled if self.watcher is not None else None
+            self._snippets.refresh(files, settled)
+        except Exception as error:
+            self.app.host.log_exception("snippets: refreshing", error)
+
+    # For people.
+
+    def listing(self) -> str:
+        """A line for each path: media type, bytes as they are and in each coding, path."""
+        from .report import listing
+
+        return listing(self)
+
+    def banner(self) -> str:
+        """The start's line on public files; "" if there are none."""
+        from .report import banner
+
+        return banner(self)
