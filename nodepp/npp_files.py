@@ -9,7 +9,6 @@ from __future__ import annotations
 from . import log
 from .errors import RouteError
 from .macros import current, state
-from .statics import media_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,8 +99,7 @@ def npp_add_to_static_res(host: str, name: str, text: str | bytes) -> bool:
     """Serves text as a static resource: host "" is the main one, name a path such as "sitemap.xml",
     whose extension gives the type. Later calls replace it.
     """
-    body = text.encode() if isinstance(text, str) else bytes(text)
-    _app().add_static("/" + name.lstrip("/"), body, media_type(name), host=host)
+    _app().add_static(name, text, host=host)
     return True
 
 
@@ -139,7 +137,10 @@ def _app() -> App:
 
 
 def _snippets() -> Snippets:
-    return _app().statics.snippets
+    statics = _app().statics
+    if statics is None:
+        raise RuntimeError("the application is not being served: there are no snippets yet")
+    return statics.snippets
 
 
 def _host() -> str:

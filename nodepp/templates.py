@@ -67,12 +67,10 @@ def environment_of(app: App) -> Any:
 
 def settings_of(app: App) -> tuple[str, bool]:
     """(absolute folder, whether changed templates are noticed) of an application."""
-    config: Any = getattr(getattr(app, "statics", None), "config", None)
-    folder = getattr(config, "templates", FOLDER)
-    return (
-        os.path.join(getattr(config, "app_dir", None) or os.getcwd(), folder),
-        bool(getattr(config, "test", False)),
-    )
+    if app.statics is None:
+        return os.path.abspath(FOLDER), False  # nobody serves it
+    config = app.statics.config
+    return os.path.join(config.app_dir, config.templates), bool(config.test)
 
 
 def _make(app: App, folder: str, is_test: bool) -> Any:

@@ -8,15 +8,7 @@ import pytest
 
 from nodepp import RouteError, npp, npp_files
 from nodepp.npp import app_from_module
-from nodepp.snippets import Snippets
 from nodepp.testing import Client
-
-
-class Statics:
-    """What of an application's statics the macros use."""
-
-    def __init__(self, snippets):
-        self.snippets = snippets
 
 
 @pytest.fixture
@@ -29,20 +21,18 @@ def ask(tmp_path):
     (own / "a.html").write_text("own")
     module = types.ModuleType("hello")
     module.npp_app_main = lambda: None
-    app = app_from_module(module)
-    snippets = Snippets()
-    snippets.load({"": str(tmp_path), "example.com": str(own)}, app.host.log)
-    app.statics = Statics(snippets)
-    app.lines = []
-    app.host.log = lambda level, message: app.lines.append((level, message))
+    lines = []
 
     def ask(write, host="localhost"):
         module.npp_app_main = write
-        made = app_from_module(module)
-        made.statics, made.host.log = app.statics, app.host.log
-        return Client(made, base_url=f"http://{host}", raise_exceptions=True).get("/")
+        app = app_from_module(module)
+        app.add_host("example.com", snippets=str(own))
+        app.host.log = lambda level, message: lines.append((level, message))
+        client = Client(app, base_url=f"http://{host}", statics={"snippets": str(tmp_path)},
+                        raise_exceptions=True)  # fmt: skip
+        return client.get("/")
 
-    ask.app = app
+    ask.lines = lines
     yield ask
     app_from_module(module)
 
@@ -83,7 +73,7 @@ def test_a_missing_snippet_writes_nothing_and_is_named_once(ask):
         npp.OUT("%s%d]", npp.npp_get_snippet("a.htm"), npp.npp_get_snippet_len("a.htm"))
 
     assert ask(main).text == "[0]"
-    assert ask.app.lines == [
+    assert ask.lines == [
         (2, "There is no snippet 'a.htm'. Did you mean 'a.html'?"),
         (2, "There is no snippet 'a.mdd'."),
     ]
@@ -92,7 +82,7 @@ def test_a_missing_snippet_writes_nothing_and_is_named_once(ask):
 def test_names_that_visitors_make_up_do_not_fill_the_log(ask, monkeypatch):
     monkeypatch.setattr(npp_files, "MISSING_COUNT_MAX", 5)
     ask(lambda: [npp.OUT_SNIPPET(f"{number}") for number in range(50)] and None)
-    assert len(ask.app.lines) == 5
+    assert len(ask.lines) == 5
 
 
 def test_markdown_is_rendered_as_commonmark():
@@ -118,29 +108,33 @@ def test_minifying_takes_css_and_js_only():
         npp.npp_minify("<b>", "html")
 
 
-def test_text_becomes_a_static_resource(ask):
-    added = []
-    ask(lambda: None)
-    app = npp_files.state.app
-    app.add_static = lambda *args, **options: added.append((args, options))
-    assert npp.npp_add_to_static_res("", "sitemap.xml", "<ü/>")
-    assert npp.npp_add_to_static_res("example.com", "/a.bin", b"\x00")
-    assert added == [
-        (("/sitemap.xml", "<ü/>".encode(), "application/xml; charset=utf-8"), {"host": ""}),
-        (("/a.bin", b"\x00", "application/octet-stream"), {"host": "example.com"}),
-    ]
+def test_hosts_and_generated_files_are_added_in_init(tmp_path):
+    for folder, name, text in (("res", "a.css", "a { }"), ("min", "b.css", "b { c : d }"),
+                               ("snippets", "a.html", "own")):  # fmt: skip
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text(text)
+    folders = [str(tmp_path / name) for name in ("res", "min", "snippets")]
 
+    def init():
+        return (
+            npp.npp_add_host("example.com", *folders, npp.AUTH_LEVEL_NONE)
+            and npp.npp_add_to_static_res("", "sitemap.xml", "<ü/>")
+            and npp.npp_add_to_static_res("example.com", "/a.bin", b"\x00")
+        )
 
-def test_a_host_is_added_with_its_folders(ask):
-    added = []
-    ask(lambda: None)
-    npp_files.state.app.add_host = lambda *args: added.append(args)
-    assert npp.npp_add_host("example.com", "res2", "resmin2", "snippets2", npp.AUTH_LEVEL_NONE)
-    assert npp.npp_add_host("example.org", "res3")
-    assert added == [
-        ("example.com", "res2", "resmin2", "snippets2"),
-        ("example.org", "res3", "", ""),
-    ]
+    module = types.ModuleType("hello")
+    module.npp_app_init = init
+    module.npp_app_main = lambda: npp.OUT_SNIPPET("a.html")
+    with Client(module) as client:
+        answer = client.get("/sitemap.xml")
+        assert answer.text == "<ü/>"
+        assert answer.headers["content-type"] == "application/xml"
+        assert client.get("/a.css").text == ""
+    with Client(module, base_url="http://www.example.com") as client:
+        assert client.get("/a.css").text == "a { }"
+        assert client.get("/b.css").text == "b{c:d}"
+        assert client.get("/a.bin").body == b"\x00"
+        assert client.get("/").text == "own"
 
 
 def test_a_host_for_users_is_refused_until_there_are_users(ask):
@@ -158,4 +152,11 @@ def test_assets_are_those_of_the_host_that_is_asked(ask):
 def test_without_an_application_the_macros_say_so(monkeypatch):
     monkeypatch.setattr(npp_files.state, "app", None)
     with pytest.raises(RuntimeError, match="no application"):
+        npp.npp_get_snippet("a.html")
+
+
+def test_before_the_files_are_read_the_macros_say_so(ask):
+    ask(lambda: None)
+    npp_files.state.app.statics = None
+    with pytest.raises(RuntimeError, match="not being served"):
         npp.npp_get_snippet("a.html")
