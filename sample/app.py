@@ -2,8 +2,9 @@
 
     make run        or, in the folder above this one:  nodepp-run sample/app.py
 
-The handlers are here, the markup is in pages.py, and what all pages share in layout.py. Style
-sheet, script and pictures are public files, in resmin/ and res/ of the folder it is started in.
+The handlers are here. The markup is in pages.py and those beside it, what all pages share in
+layout.py. Style sheet, script and pictures are public files, in resmin/ and res/ of the folder it
+is started in; snippets/ and templates/ are there, too.
 """
 
 from __future__ import annotations
@@ -14,9 +15,15 @@ from collections import deque
 from itertools import count
 from urllib.parse import quote, unquote
 
+import dashboard
+import files
+import forms
+import melody
 import pages
+import pictures
+from layout import MENU
 
-from nodepp import App, HTTPError, Response
+from nodepp import App, HTTPError, NodeppError, Response
 from nodepp.errors import reason
 
 app = App()
@@ -63,7 +70,7 @@ def add(req, a, b):
 @app.get("/guestbook")
 def guestbook(req):
     name = unquote(req.cookies.get("name", ""))
-    pages.guestbook(req, entries, {"name": name}, signed=req.query.get("signed"))
+    forms.guestbook(req, entries, {"name": name}, signed=req.query.get("signed"))
 
 
 @app.post("/guestbook")
@@ -72,7 +79,7 @@ def sign(req):
     errors = check(form)
     if errors:
         req.status = 422
-        return pages.guestbook(req, entries, form, errors)
+        return forms.guestbook(req, entries, form, errors)
     entry = add_entry(form)
     req.set_cookie("name", quote(entry["name"]), max_age=YEAR_S, httponly=True)
     return req.redirect(f"/guestbook?signed={entry['id']}")
@@ -116,7 +123,7 @@ for name, text in (
 
 @app.get("/upload")
 def upload_form(req):
-    pages.upload(req)
+    forms.upload(req)
 
 
 @app.post("/upload")
@@ -124,8 +131,8 @@ def upload(req):
     files = [file for file in req.files.getlist("file") if file.filename]
     if not files:
         req.status = 422
-        return pages.upload(req, error="Please choose a file first.")
-    return pages.uploaded(req, [(file, digest_of(file), preview_of(file)) for file in files])
+        return forms.upload(req, error="Please choose a file first.")
+    return forms.uploaded(req, [(file, digest_of(file), preview_of(file)) for file in files])
 
 
 def digest_of(file):
@@ -167,7 +174,7 @@ def this_year(req):
 def calendar(req, year):
     if not 1 <= year <= 9999:
         raise HTTPError(404, "This calendar knows the years 1 to 9999.")
-    return pages.calendar(req, year)
+    return pictures.calendar(req, year)
 
 
 # Streams: an iterator is pulled as fast as the client reads, and no faster.
@@ -183,7 +190,7 @@ def automaton(req, rule):
     if rule > 255:
         raise HTTPError(404, "There are 256 rules, 0 to 255.")
     req.content_type = "text/html; charset=utf-8"
-    return pages.automaton(req, rule)  # a generator
+    return pictures.automaton(req, rule)  # a generator
 
 
 @app.get("/squares.csv")
@@ -242,6 +249,41 @@ def find_entry(id):
     raise HTTPError(404, f"There is no entry {id}.")
 
 
+# Files: those of res/ and resmin/ are served without a word here. Others can be added.
+
+MELODY = melody.wave()
+app.add_static("/melody.wav", MELODY)
+
+
+app.add_static("/sitemap.xml", files.sitemap(MENU))
+
+
+@app.get("/files")
+def public_files(req):
+    snapshot = app.statics.snapshot
+    found = [(path, snapshot.get(path)) for path in sorted(snapshot.paths())]
+    # The same bytes are there by the names that asset() gives, which nobody wants to read.
+    files.files(req, [(path, it) for path, it in found if "immutable" not in it.cache_control])
+
+
+@app.get("/download")
+def download(req):
+    files.download(req, len(MELODY))
+
+
+@app.get("/snippets")
+def snippets(req):
+    files.snippets(req)
+
+
+@app.get("/template")
+def templates(req):
+    try:
+        return files.template(req, name=req.query.get("name", ""), words=("one", "two", "three"))
+    except NodeppError as problem:  # Jinja2 is an extra
+        return files.no_template(req, problem)
+
+
 # Errors: whatever goes wrong, and wherever, ends here.
 
 
@@ -289,32 +331,18 @@ def remember_rate():
 
 
 def figures():
-    return {**app.stats(), **memory(), "rates": list(rates)}
-
-
-def memory():
-    """Bytes of memory that the process has now, and had at most. 0 where the system has no /proc"""
-    sizes = {"VmRSS": 0, "VmHWM": 0}
-    try:
-        with open("/proc/self/status") as lines:
-            sizes.update(
-                (key, int(rest.split()[0]) * 1024)
-                for key, _, rest in (line.partition(":") for line in lines)
-                if key in sizes
-            )
-    except OSError:
-        pass
-    return {"memory": sizes["VmRSS"], "memory_high_water": sizes["VmHWM"]}
+    return {**app.stats(), **dashboard.memory(), "rates": list(rates)}
 
 
 @app.get("/performance")
 def performance(req):
     req.no_cache()
-    pages.performance(req, figures())
+    req.compress = "plain" not in req.query
+    dashboard.performance(req, figures())
 
 
 @app.get("/api/performance")
 def performance_figures(req):
     req.no_cache()
     now = figures()
-    return {**now, "page": pages.live(now)}  # what the page's script puts where
+    return {**now, "page": dashboard.live(now)}  # what the page's script puts where

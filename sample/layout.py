@@ -1,13 +1,12 @@
-"""The frame of every page of the sample application, and source code as the pages show it."""
+"""The frame of every page of the sample application, and words for numbers."""
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from html import escape
-from pathlib import Path
 
-HERE = Path(__file__).parent
+from source import sources
+
+from nodepp import asset
 
 # Nothing is loaded from elsewhere, nothing inline runs: what a visitor writes could not either.
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
@@ -19,6 +18,10 @@ MENU = (
     ("/calendar", "Rendering"),
     ("/automaton", "Streaming"),
     ("/api", "JSON"),
+    ("/files", "Files"),
+    ("/download", "Download"),
+    ("/snippets", "Snippets"),
+    ("/template", "Templates"),
     ("/errors", "Errors"),
     ("/nodeplusplus", "Node++"),
     ("/performance", "Performance"),
@@ -37,7 +40,7 @@ def end(req, *names):
     """Everything after it. names: functions whose source the page shows, as "app.sign"."""
     if names:
         req.out(sources(*names))
-    req.out(BOTTOM)
+    req.out(bottom())
 
 
 def top(title, here, kind="page"):
@@ -48,15 +51,15 @@ def top(title, here, kind="page"):
 <title>{escape(title)} · nodepp</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="description" content="The sample application of nodepp, a Python web server.">
-<link rel="icon" href="/logo.svg" type="image/svg+xml">
-<link rel="apple-touch-icon" href="/icon.png">
-<link rel="stylesheet" href="/style.css">
-<script src="/script.js" defer></script>
+<link rel="icon" href="{asset("logo.svg")}" type="image/svg+xml">
+<link rel="apple-touch-icon" href="{asset("icon.png")}">
+<link rel="stylesheet" href="{asset("style.css")}">
+<script src="{asset("script.js")}" defer></script>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the content</a>
 <header class="bar">
-<a class="brand" href="/"><img src="/logo.svg" width="28" height="28" alt="">nodepp</a>
+<a class="brand" href="/"><img src="{asset("logo.svg")}" width="28" height="28" alt="">nodepp</a>
 <button class="menu-button" popovertarget="menu" aria-label="Menu"><i></i></button>
 <nav id="menu" popover aria-label="Pages">{links(MENU, here)}</nav>
 </header>
@@ -64,10 +67,12 @@ def top(title, here, kind="page"):
 """
 
 
-BOTTOM = """</main>
+def bottom():
+    return """</main>
 <footer class="foot">
 <p>The sample application of <strong>nodepp</strong>. Its source: <code>sample/</code>,
-<code>res/</code> and <code>resmin/</code> of the checkout.</p>
+<code>res/</code>, <code>resmin/</code>,
+<code>snippets/</code> and <code>templates/</code> of the checkout.</p>
 <p>No cookie but the guestbook's, no script from elsewhere, and it works without any.</p>
 </footer>
 </body>
@@ -89,6 +94,8 @@ ICONS = {  # lines on a grid of 24
     "upload": "M12 16V4M7 9l5-5 5 5M4 16v4h16v-4",
     "render": "M4 6h16v14H4zM4 11h16M8 3v5M16 3v5M8 15h2M14 15h2",
     "stream": "M3 8c3-4 6 4 9 0s6 4 9 0M3 16c3-4 6 4 9 0s6 4 9 0",
+    "files": "M6 3h8l4 4v14H6zM14 3v4h4M9 12h6M9 16h6",
+    "words": "M4 6h16M4 10h10M4 14h16M4 18h7",
     "json": "M9 4c-3 0-2 4-2 5s-1 3-3 3c2 0 3 2 3 3s-1 5 2 5M15 4c3 0 2 4 2 5s1 3 3 3"
     "c-2 0-3 2-3 3s1 5-2 5",
     "error": "M12 4l9 16H3zM12 10v4M12 17v.5",
@@ -102,58 +109,34 @@ def icon(name):
     return f'<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">{path}</svg>'
 
 
-# Source code.
+def facts(req, pairs):
+    req.out('<dl class="facts">')
+    for name, fact in pairs:
+        req.out("<div><dt>%s</dt><dd><code>%s</code></dd></div>", name, fact)
+    req.out("</dl>")
 
 
-@lru_cache(maxsize=64)
-def sources(*names):
-    """The functions of those names, those of a file together."""
-    files = {}
-    for name in names:
-        module, _, function = name.partition(".")
-        files.setdefault(f"sample/{module}.py", []).append(functions(module)[function])
-    blocks = "".join(listing(file, "\n\n\n".join(found)) for file, found in files.items())
-    return f'<section class="sources"><h2>What made this page</h2>{blocks}</section>\n'
+# Words for numbers.
 
 
-@lru_cache(maxsize=8)
-def functions(module):
-    """The functions of a file as text, decorators included, by name. Two empty lines part them."""
-    found = {}
-    for block in (HERE / f"{module}.py").read_text("utf-8").split("\n\n\n"):
-        if match := re.search(r"^def (\w+)", block, re.MULTILINE):
-            found[match[1]] = block.strip()
-    return found
+def size(count):
+    """1234567 → "1.2 MiB"."""
+    for unit, length in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= length:
+            return f"{count / length:,.1f} {unit}"
+    return f"{count} bytes"
 
 
-@lru_cache(maxsize=64)
-def listing(title, code):
-    return (
-        f'<figure class="code"><figcaption>{escape(title)}</figcaption>'
-        f'<pre tabindex="0"><code>{highlight(code)}</code></pre></figure>\n'
-    )
+def interval(microseconds):
+    """1234.5 → "1.23 ms"."""
+    return f"{microseconds:.0f} µs" if microseconds < 1000 else f"{microseconds / 1000:,.3g} ms"
 
 
-TOKEN = re.compile(
-    r"""
-    (?P<comment> \# [^\n]* )
-    | (?P<string> f? (?: \"{3} [\s\S]*? \"{3} | " (?: \\. | [^"\\\n] )* "
-        | ' (?: \\. | [^'\\\n] )* ' ))
-    | (?P<mark> @ [\w.]+ | \b (?: def | lambda ) \b )
-    | (?P<word> \b (?: and | as | elif | else | except | for | from | global | if | import | in | is
-        | not | or | raise | return | try | while | with | yield | None | True | False ) \b )
-    | (?P<number> \b \d [\d_.]* \b )
-    """,
-    re.VERBOSE,
-)
-
-
-def highlight(code):
-    """Python in colours, good enough for this site."""
-    parts, at = [], 0
-    for match in TOKEN.finditer(code):
-        parts.append(escape(code[at : match.start()]))
-        parts.append(f'<span class="c-{match.lastgroup}">{escape(match[0])}</span>')
-        at = match.end()
-    parts.append(escape(code[at:]))
-    return "".join(parts)
+def duration(seconds):
+    """93784.2 → "1 d 2 h": the two largest units."""
+    parts = []
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        number, seconds = divmod(int(seconds), length)
+        if number or unit == "s":
+            parts.append(f"{number} {unit}")
+    return " ".join(parts[:2])

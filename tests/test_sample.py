@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import re
 import sys
+import wave
 from pathlib import Path
 
 import pytest
@@ -24,10 +26,17 @@ PAGES = (
     "/calendar/2024",
     "/automaton/30",
     "/api",
+    "/files",
+    "/download",
+    "/snippets",
+    "/template",
     "/errors",
     "/nodeplusplus",
     "/performance",
 )
+# They import each other, and keep what an application knows: each test gets new ones.
+MODULES = ("dashboard", "files", "forms", "layout", "melody", "pages", "pictures", "source")
+FOLDERS = {name: str(ROOT / name) for name in ("snippets", "templates")}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(60)
 
 
@@ -43,14 +52,15 @@ def load(name):
 def sample(monkeypatch):
     monkeypatch.syspath_prepend(str(SAMPLE))
     yield load("app")
-    for name in ("pages", "layout"):
+    for name in MODULES:
         sys.modules.pop(name, None)
 
 
 @pytest.fixture
 def client(sample):
     # A million lines take a while with sanitizers on; nothing here measures time.
-    return Client(sample.app, res=str(ROOT / "res"), resmin=str(ROOT / "resmin"), timeout=120)
+    return Client(sample.app, res=str(ROOT / "res"), resmin=str(ROOT / "resmin"), statics=FOLDERS,
+                  timeout=120)  # fmt: skip
 
 
 # --- every page -----------------------------------------------------------------------------------
@@ -324,6 +334,87 @@ def test_errors_of_the_api_are_json(client):
     assert answer.json() == {"status": 404, "error": "There is no entry 0."}
 
 
+# --- files ----------------------------------------------------------------------------------------
+
+
+def test_the_files_page_has_a_row_for_each_file(client):
+    text = without_code(client.get("/files").text)
+    paths = re.findall(r'<tr><td><a href="([^"]*)">', text)
+    assert paths == ["/icon.png", "/logo.svg", "/melody.wav", "/pattern.svg", "/robots.txt",
+                     "/script.js", "/sitemap.xml", "/style.css"]  # fmt: skip
+    assert ' data-label="as it is"><b>1,552,364</b></td>' in text
+
+
+def test_codings_are_shown_when_they_are_there(sample):
+    statics = {**FOLDERS, "precompress": True}
+    client = Client(sample.app, resmin=str(ROOT / "resmin"), statics=statics, timeout=120)
+    row = re.search(r'<tr>(?:(?!</tr>).)*"/style.css".*?</tr>', client.get("/files").text)[0]
+    sizes = [int(it.replace(",", "")) for it in re.findall(r">([\d,]+)<", row)]
+    assert len(sizes) == 4
+    assert sizes[0] > 3 * max(sizes[1:])
+    assert row.count("<b>") == 1
+
+
+def test_pages_and_style_sheet_name_files_by_their_content(client):
+    name = re.search(r'href="(/style\.[0-9a-f]{10}\.css)"', client.get("/").text)[1]
+    answer = client.get(name)
+    assert "immutable" in answer.headers["cache-control"]
+    picture = re.search(r"url\((/pattern\.[0-9a-f]{10}\.svg)\)", answer.text)[1]
+    assert client.get(picture).content_type == "image/svg+xml"
+
+
+def test_the_melody_is_a_wave_that_is_sent_in_parts(client):
+    with wave.open(io.BytesIO(client.get("/melody.wav").body)) as stream:
+        assert (stream.getnchannels(), stream.getsampwidth()) == (1, 2)
+        assert stream.getnframes() / stream.getframerate() == pytest.approx(35.2)
+    part = client.get("/melody.wav", headers={"Range": "bytes=0-3"})
+    assert (part.status, part.body) == (206, b"RIFF")
+    for value in ("bytes=0-99", "bytes=-100", "bytes=0-9,1000-1009", "bytes=99999999-"):
+        assert f'value="{value}"' in client.get("/download").text
+        status = 416 if value.startswith("bytes=9") else 206
+        assert client.get("/melody.wav", headers={"Range": value}).status == status
+
+
+def test_the_sitemap_has_the_pages(client):
+    answer = client.get("/sitemap.xml")
+    assert answer.content_type == "application/xml"
+    paths = re.findall(r"<loc>https://example\.org(/\w*)</loc>", answer.text)
+    assert set(paths) <= {*PAGES, "/calendar", "/automaton"}
+    assert len(paths) == 13
+
+
+def test_snippets_are_html_and_markdown(client):
+    text = client.get("/snippets").text
+    assert "<h1>Snippets</h1>" in text
+    assert "<h2>Written as Markdown, sent as HTML</h2>" in text
+    assert "<s>strikethrough</s>" in text
+
+
+def test_the_template_escapes_and_has_the_frame_of_the_site(client):
+    text = without_code(client.get("/template", params={"name": "<b>Ann"}).text)
+    assert text.count("&lt;b&gt;Ann") == 2
+    assert '<nav id="menu"' in text
+    assert "one, two, three" in text
+
+
+def test_without_jinja_the_page_says_what_to_install(client, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    answer = client.get("/template")
+    assert answer.status == 200
+    assert "pip install nodepp[templates]" in answer.text
+
+
+def test_the_performance_page_is_compressed_unless_it_shall_not_be(sample):
+    client = Client(sample.app, settings={"compress_threshold": 500})
+    takes = {"Accept-Encoding": "zstd, gzip;q=0.5"}
+    plain = client.get("/performance", params={"plain": ""}, headers=takes)
+    assert "content-encoding" not in plain.headers
+    assert "sent as it is" in plain.text
+    coded = client.get("/performance", headers=takes)
+    assert coded.headers["content-encoding"] == "zstd"
+    assert len(coded.body) < len(plain.body) / 2
+
+
 # --- performance ----------------------------------------------------------------------------------
 
 
@@ -352,7 +443,7 @@ def test_the_rate_is_what_came_in_the_last_second(sample, monkeypatch):
 
 
 def test_figures_are_words_a_person_reads(sample):
-    pages = sample.pages
+    pages = sample.dashboard
     assert [pages.size(it) for it in (0, 1023, 1 << 20)] == ["0 bytes", "1023 bytes", "1.0 MiB"]
     assert [pages.interval(it) for it in (85.4, 1234)] == ["85 µs", "1.23 ms"]
     assert [pages.duration(it) for it in (0, 61, 93784.2)] == ["0 s", "1 min 1 s", "1 d 2 h"]
