@@ -24,6 +24,13 @@ cdef inline int64_t clock_read_ns() noexcept nogil:
     return <int64_t>now.tv_sec * 1000000000 + now.tv_nsec
 
 
+cdef inline int64_t clock_read_wall_s() noexcept nogil:
+    """Seconds since 1970, for what happens outside a turn."""
+    cdef timespec now
+    clock_gettime(CLOCK_REALTIME, &now)
+    return now.tv_sec
+
+
 cdef void clock_update() noexcept nogil:
     """Called before and after the wait; all that happens in a turn happens at its time."""
     global clock_now_ms, clock_wall_s

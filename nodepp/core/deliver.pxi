@@ -270,7 +270,8 @@ cdef int deliver_range(connection_t* c, request_t* r, head_t* head,
                        const representation_t* coded, File opened, const range_t* part) except -1:
     cdef char lines[STATICS_EXPIRES_SIZE + 100]
     cdef size_t size = head.extra_size
-    memcpy(lines, head.extra, size)
+    if size:
+        memcpy(lines, head.extra, size)
     size += deliver_content_range(lines + size, part, coded.size)
     head.status = 206
     head.extra = lines

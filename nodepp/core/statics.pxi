@@ -81,7 +81,8 @@ cdef class Resource:
         self.cache_control = cache_control
         self.path = path
         self.location = location
-        self.file.modified_s = modified
+        # RFC 9110 §8.8.2.1: a file dated in the future MUST NOT show it; it was changed just now.
+        self.file.modified_s = min(modified, clock_read_wall_s())
         self.file.expires_s = expires_s
         self.file.varies = varies
         self.file.disk_size = size
