@@ -1,0 +1,273 @@
+"""Which files have changed, told soon after: by inotify, or by looking every minute.
+
+    watcher = Watcher(changed, log)
+    watcher.set_folders(roots)      before reading, so that no change falls between
+    watcher.begin(engine)           from now on changed(files) is called
+
+Whoever reads a file asks is_settled(file) afterwards, and drops what was read if it says no: the
+file will be told of again. For that there are two witnesses. The notices that wait in the queue
+tell who has written and closed. But a write that is under way is not there yet (a large one is told
+of when it is done), and one that began before the watch never was. So the kernel is asked as well
+whether anybody has the file open for writing: it gives a lease for reading only if nobody has. When
+that is asked first and the queue drained then, no writer can hide: one that has closed in between
+is in the queue.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .watchscan import Scan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Callable, Optional
+
+    from .watchtree import Tree
+
+    Log = Callable[[int, str], None]
+
+ERR, WAR, INF, DBG = 1, 2, 3, 4
+
+GATHER_S = 0.05  # of quiet, so that a deploy of many files is few snapshots …
+GATHER_S_MAX = 0.25  # … but no longer than this
+ROOT_S = 0.4  # between looks at the roots, whose replacement no watch of ours tells
+MINUTE_S = 60.0  # between looks at what notices do not tell
+# Who has a file open for writing and has not written for this long is not writing it.
+WRITER_QUIET_S_MAX = 60.0
+FRESH_S = 0.05  # a write takes less; where leases are not for us
+FALL_BACK_LINE = "static: changes are looked for every minute, for inotify cannot be used: "
+
+
+class Watcher:
+    """Watches folders. changed(files) is called on the engine's thread with absolute names, of
+    files and of folders: whatever lies below one of these may be different.
+    """
+
+    def __init__(self, changed: Callable[[set[str]], None], log: Log) -> None:
+        self.changed = changed
+        self.log = log
+        self._engine: Any = None
+        self._tree: Optional[Tree] = None
+        self._scan: Optional[Scan] = None
+        self._told: set[str] = set()  # by the scan, and not passed on yet
+        self._open: set[str] = set()  # files that were being written when we asked
+        self._is_due = False  # a flush will come
+        self._first_s = self._last_s = 0.0  # when changes came, of those that wait
+
+    def set_folders(self, folders: list[str], flat: Iterable[str] = ()) -> None:
+        """Watches these and all below them; of `flat` ones only the files directly in them.
+        Absolute paths; names are reported as they begin here. One that is not there yet is watched
+        when it comes. Quick when they are those of last time."""
+        roots = {**dict.fromkeys(flat, False), **dict.fromkeys(folders, True)}
+        if self._tree is None and self._scan is None:
+            self._open_tree()
+        if self._tree is not None and self._tree.roots != roots:
+            self._tree.roots = roots
+            self._sync()
+        if self._scan is not None:
+            self._scan.roots = roots
+
+    def begin(self, engine: Any) -> None:
+        """Reports from now on, and what has changed since set_folders()."""
+        self._engine = engine
+        if self._tree is not None:
+            try:
+                engine.add_reader(self._tree.inotify.fileno(), self._readable)
+            except (OSError, ValueError) as exc:  # select() has no room for it
+                self._fall_back(str(exc))
+        if self._scan is not None:
+            self._scan.begin(engine)
+        engine.every(ROOT_S, lambda: self._look_at_roots(engine))
+        engine.every(MINUTE_S, lambda: self._look_closer(engine))
+        self._flush_soon()
+
+    def end(self) -> None:
+        """Watches no more."""
+        if self._scan is not None:
+            self._scan.end()
+        self._close_tree()
+        self._engine = self._scan = None
+        self._is_due = False
+
+    def is_settled(self, file: str) -> bool:
+        """To be asked after a file was read: whether that was one whole version. If not it will be
+        reported again."""
+        being_written = is_being_written(file)
+        if being_written and age_s(file) < WRITER_QUIET_S_MAX:
+            self._open.add(file)
+            return False
+        if self._scan is not None:
+            return self._scan.is_settled(file)
+        tree = self._tree
+        if tree is None:
+            return True
+        self._drain()
+        self._flush_soon()
+        if self._tree is None:  # fallen back just now
+            return False
+        if tree.has_moved():
+            tree.is_lost = True
+            self._flush_soon()
+        if being_written is None and self._engine is not None and abs(age_s(file)) < FRESH_S:
+            tree.changed.add(file)
+            self._flush_soon()
+            return False
+        return tree.is_settled(file)
+
+    # Gathering.
+
+    def _readable(self) -> None:
+        self._drain()
+        self._flush_soon()
+
+    def _drain(self) -> None:
+        from .watchtree import LimitReached
+
+        if self._tree is None:
+            return
+        try:
+            if self._tree.drain():
+                self._last_s = time.monotonic()
+        except LimitReached as exc:
+            self._fall_back(str(exc))
+
+    def _flush_soon(self) -> None:
+        if self._engine is None or self._is_due or not self._has_news():
+            return
+        self._is_due = True
+        self._first_s = time.monotonic()
+        self._flush_later()
+
+    def _has_news(self) -> bool:
+        tree = self._tree
+        return bool(self._told) or (tree is not None and (tree.is_lost or bool(tree.changed)))
+
+    def _flush_later(self) -> None:
+        engine = self._engine
+        engine.later(GATHER_S, lambda: self._flush(engine))
+
+    def _flush(self, engine: Any) -> None:
+        if self._engine is not engine or not self._is_due:
+            return
+        self._drain()
+        now_s = time.monotonic()
+        is_quiet = now_s - self._last_s > GATHER_S / 2
+        if not is_quiet and now_s - self._first_s < GATHER_S_MAX:
+            self._flush_later()
+            return
+        self._is_due = False
+        files, self._told = self._told, set()
+        tree = self._tree
+        if tree is not None and tree.is_lost:
+            self._sync()
+            files |= tree.roots.keys()  # everything may be different
+        if self._tree is not None:
+            files |= self._tree.changed - self._tree.writing
+            self._tree.changed.clear()
+        if files:
+            self.changed(files)
+
+    def _sync(self) -> None:
+        """Makes the tables of the tree anew."""
+        from .watchtree import LimitReached
+
+        tree = self._tree
+        if tree is None:
+            return
+        try:
+            tree.sync()
+        except LimitReached as exc:
+            self._fall_back(str(exc))
+
+    # What notices do not tell.
+
+    def _look_at_roots(self, engine: Any) -> None:
+        if self._engine is engine and self._tree is not None and self._tree.has_moved():
+            self._tree.is_lost = True
+            self._flush_soon()
+
+    def _look_closer(self, engine: Any) -> None:
+        if self._engine is not engine:
+            return
+        self._told |= self._open  # is_settled() is asked again
+        self._open.clear()
+        if self._tree is not None:
+            self._tree.find_closed(WRITER_QUIET_S_MAX)
+            self._told |= self._tree.changed_twins()
+        self._flush_soon()
+
+    # Without inotify.
+
+    def _open_tree(self) -> None:
+        try:
+            from .watchtree import Tree
+
+            self._tree = Tree(is_being_written)
+        except (OSError, ImportError) as exc:
+            self._fall_back(getattr(exc, "strerror", None) or str(exc))
+
+    def _close_tree(self) -> None:
+        if self._tree is not None:
+            if self._engine is not None:
+                self._engine.remove_reader(self._tree.inotify.fileno())
+            self._tree.close()
+            self._tree = None
+
+    def _fall_back(self, reason: str) -> None:
+        """Changes from now until the first look are found by reading everything again once."""
+        self.log(WAR, FALL_BACK_LINE + reason)
+        self._scan = Scan(self._scanned)
+        if self._tree is not None:
+            self._scan.roots = self._tree.roots
+            self._told.update(self._tree.roots)
+            self._close_tree()
+            if self._engine is not None:
+                self._scan.begin(self._engine)
+        self._flush_soon()
+
+    def _scanned(self, files: set[str]) -> None:
+        self._told |= files
+        self._flush_soon()
+
+
+def age_s(file: str) -> float:
+    """Seconds since a file was changed; many if it is not there."""
+    try:
+        return time.time() - os.stat(file).st_mtime
+    except OSError:
+        return 1e9
+
+
+def is_being_written(file: str) -> Optional[bool]:
+    """Whether anybody has a file open for writing; None if the system does not tell (another user's
+    file, some file systems, not Linux).
+
+    A lease (fcntl(2), F_SETLEASE) is given back at once. Who opens the file meanwhile is held up
+    for that long, and we get a signal: SIGURG, which nobody minds, instead of SIGIO, which kills.
+    """
+    from fcntl import F_UNLCK, fcntl
+
+    try:
+        from fcntl import F_RDLCK, F_SETLEASE, F_SETSIG
+    except ImportError:
+        return None
+    from signal import SIGURG
+
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl(descriptor, F_SETSIG, SIGURG)
+        fcntl(descriptor, F_SETLEASE, F_RDLCK)
+        fcntl(descriptor, F_SETLEASE, F_UNLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
