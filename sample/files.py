@@ -13,8 +13,8 @@ CODINGS = ("zstd", "br", "gzip")  # as the files page has them, the newest first
 
 
 def files(req, resources):
-    lead = """All of res/ and resmin/ is read, minified and compressed before anybody asks, and sent
-        from memory in the smallest coding that the browser takes."""
+    lead = """All of res/ and resmin/ is in memory, minified and compressed, and is sent in the
+        smallest coding that the browser takes."""
     begin(req, "Public files", "/files", lead)
     req.out("""
         <table class="table sizes">
