@@ -119,12 +119,14 @@ class Server:
         self._start_application(app)
         statics = self.statics = site.statics
         try:
+            statics.watch()
             statics.load()
             if self.config.precompress:
                 statics.precompress()
             self.engine = app.engine = self._make_engine(app, router)
-            statics.begin(self.engine)
+            self.engine.publish(statics.snapshot)
             self.engine.open([(it.socket.fileno(), it.kind) for it in self.listeners])
+            statics.begin(self.engine)
             for seconds, callback in app.timers:
                 self.engine.every(seconds, callback)
             self._open_access_log()

@@ -11,6 +11,7 @@ import os
 import time
 
 from ..app import import_core
+from .compressing import Compressing
 from .declared import INDEX, MINIFY, Declared, Folder, Generated, Host
 from .disk import Disk
 from .entry import Entry, Policy
@@ -27,20 +28,14 @@ if TYPE_CHECKING:
     from .._core import Engine, File, Resource, Snapshot
     from ..app import App
     from ..snippets import Snippets
-    from .codings import Cache, Compressor
+    from .codings import Cache
     from .options import Settings
     from .tree import Log
     from .watch import Watcher
 
 ERR, WAR, INF, DBG = 1, 2, 3, 4
 
-# After the start, when the first visitors have their answers: what was changed or not yet
-# compressed meanwhile.
-CATCH_UP_S = 0.05
-CODED_S = 0.2  # codings that come in are shown together
-# A folder that is a link, or below one, is looked at so often: deploys that switch a link cause no
-# event in the folder that was left.
-ROOTS_S = 5.0
+CATCH_UP_S = 0.05  # after the start, when the first visitors have their answers
 WARNED_COUNT_MAX = 1000  # names of which asset() says that it does not know them
 
 
@@ -58,7 +53,6 @@ class Statics:
         self.declared: Declared = app.declared
         self.engine: Optional[Engine] = None
         self.cache: Optional[Cache] = None
-        self.compressor: Optional[Compressor] = None
         self.watcher: Optional[Watcher] = None
         self.hosts: dict[str, HostFiles] = {}
         self.disk = Disk(self)
@@ -68,12 +62,11 @@ class Statics:
         self.core = import_core()
         self.snapshot: Snapshot = self.core.Snapshot({})
         self.is_loaded = False
-        self._waiting: dict[str, list[Entry]] = {}  # content key → entries that get its codings
-        self._is_flush_due = False
         self._warned: set[str] = set()
         config = self.config
         threshold = config.compress_threshold if config.compress else -1
         self.policy = Policy(self.core.Resource, config.expires_statics_ms // 1000, threshold)
+        self.compressing = Compressing(self)
 
     # Reading.
 
@@ -90,6 +83,7 @@ class Statics:
         for name in ("", *self.declared.hosts):
             self.hosts[name] = HostFiles(name, self.hosts, self.policy, old)
         self._add_roots()
+        self._set_folders()
         for generated in self.declared.generated.values():
             self._generate(generated)
         for host in self.hosts.values():
@@ -177,7 +171,7 @@ class Statics:
             fresh += host.fresh
             host.fresh = []
         for entry in fresh:
-            self.compress(entry)
+            self.compressing.add(entry)
         if not changes:
             return False
         self.snapshot = self.snapshot.with_changes(changes)
@@ -185,71 +179,52 @@ class Statics:
             self.engine.publish(self.snapshot)
         return True
 
-    def _flush_soon(self, seconds: float) -> None:
-        """One flush for all that comes within this time."""
-        if self.engine is None:
-            self.flush()
-        elif not self._is_flush_due:
-            self._is_flush_due = True
-            self.engine.later(seconds, self._flush_due)
-
-    def _flush_due(self) -> None:
-        self._is_flush_due = False
-        if self.engine is not None:
-            self.flush()
-
     def _failed(self, error: BaseException) -> None:
         self.app.host.log_exception("static: refreshing", error)
 
     # The run.
 
-    def begin(self, engine: Engine) -> None:
-        """Publishes to the engine, and keeps it up to date from now on: watcher and compressor."""
-        self.engine = engine
-        engine.publish(self.snapshot)
-        engine.later(CATCH_UP_S, self._catch_up)
-
-    def _catch_up(self) -> None:
-        """What can wait until the first answers are out."""
-        engine = self.engine
-        if engine is None:
-            return
-        self.slices.begin(engine)
-        self._watch(engine)
-        if self.policy.threshold >= 0:
-            self._make_compressor().begin(engine)
-            self._compress_missing()
-        # Something may have changed between the reading and the watching.
-        self.refresh()
-        engine.every(ROOTS_S, self._look_at_roots)
-
-    def _watch(self, engine: Engine) -> None:
+    def watch(self) -> None:
+        """Watches from now on, so that no change falls between load() and begin()."""
         from .watch import Watcher
 
         self.watcher = Watcher(self.changed, self.log)
-        self.watcher.set_folders(self.folders())
+        if self.is_loaded:
+            self._set_folders()
+
+    def begin(self, engine: Engine) -> None:
+        """Publishes to the engine, which is open, and keeps it up to date from now on: watcher and
+        compressor.
+        """
+        self.engine = engine
+        engine.publish(self.snapshot)
+        self.slices.begin(engine)
+        if self.watcher is None:
+            self.watch()
+            engine.later(CATCH_UP_S, self.refresh)
+        assert self.watcher is not None
         self.watcher.begin(engine)
+        engine.later(CATCH_UP_S, self.compressing.begin)
 
     def end(self) -> None:
         """Ends watcher and compressor. The snapshot stays."""
         self.slices.end()
+        self.compressing.end()
         if self.watcher is not None:
             self.watcher.end()
-        if self.compressor is not None:
-            self.compressor.end()
-        self.watcher = self.compressor = self.engine = None
-        self._waiting.clear()
+        self.watcher = self.engine = None
 
-    def folders(self) -> list[str]:
-        """The folders to be watched, as real paths."""
-        found = {}
-        for host in self.hosts.values():
-            for root in host.roots:
-                if root.real:
-                    found[os.path.dirname(root.real) if root.is_single else root.real] = True
-        for folder in self.snippet_folders().values():
-            found[os.path.realpath(folder)] = True
-        return [folder for folder in found if os.path.isdir(folder)]
+    def _set_folders(self) -> None:
+        """Tells the watcher where public files and snippets lie. Not the real paths: a link on the
+        way may be switched to another folder, which is a change as well.
+        """
+        if self.watcher is None:
+            return
+        roots = [root for host in self.hosts.values() for root in host.roots if root.folder]
+        folders = [root.folder for root in roots if not root.is_single]
+        folders += self.snippet_folders().values()
+        single = [os.path.dirname(root.folder) for root in roots if root.is_single]
+        self.watcher.set_folders(folders, single)
 
     def changed(self, files: set[str]) -> None:
         """The watcher saw that files (or folders) were written, came or went."""
@@ -267,75 +242,13 @@ class Statics:
             return False
         if files is None:
             self._refresh_snippets(None)
-            self._find_roots()
         before = self.snapshot
         self.slices.add(self.refreshing.steps(files))
         return self.engine is not None or self.snapshot is not before
 
-    def _find_roots(self) -> bool:
-        """Follows the links to the roots again; whether any leads elsewhere now."""
-        moved = False
-        for host in self.hosts.values():
-            for root in host.roots:
-                moved = root.find_real() or moved
-        if self.watcher is not None:
-            self.watcher.set_folders(self.folders())
-        return moved
-
-    def _look_at_roots(self) -> None:
-        if self.engine is not None and any(
-            root.folder and os.path.realpath(root.folder) != root.real
-            for host in self.hosts.values() for root in host.roots
-        ):
-            self.refresh()
-
-    # Codings.
-
-    def _make_compressor(self) -> Compressor:
-        if self.compressor is None:
-            from .codings import Compressor
-
-            self.compressor = Compressor(self.cache, self.log, self._coded)
-        return self.compressor
-
     def precompress(self) -> None:
         """Waits until everything has all its codings: minutes, for a large site that is new."""
-        if self.policy.threshold < 0:
-            return
-        compressor = self._make_compressor()
-        self._compress_missing()
-        if compressor.pending:
-            compressor.run()
-        self.flush()
-
-    def _compress_missing(self) -> None:
-        for host in self.hosts.values():
-            for entry in host.winners.values():
-                self.compress(entry)
-
-    def compress(self, entry: Entry) -> None:
-        """Queues what the cache did not have of an entry."""
-        if not entry.varies or entry.sent is None or self.compressor is None or entry.is_tried:
-            return
-        entries = self._waiting.setdefault(entry.key, [])
-        if entry not in entries:
-            entries.append(entry)
-        self.compressor.add(entry.key, entry.sent)
-
-    def _coded(self, key: str, found: dict[str, Optional[bytes]]) -> None:
-        """The compressor is done with one content."""
-        for entry in self._waiting.pop(key, ()):
-            entry.is_tried = True
-            if entry.key == key and entry.take(found):
-                entry.recode()
-                for host in self.hosts.values():
-                    host.recoded(entry)
-        self._flush_soon(CODED_S)
-
-    @property
-    def waiting_count(self) -> int:
-        """How many contents are not compressed yet."""
-        return len(self._waiting)
+        self.compressing.run()
 
     # What the application may change while it runs.
 
@@ -351,8 +264,7 @@ class Statics:
         if not self.is_loaded:
             return
         root = self._add_folder(folder)
-        if self.watcher is not None:
-            self.watcher.set_folders(self.folders())
+        self._set_folders()
         self.slices.add(self.refreshing.whole(self.hosts[folder.host], root))
 
     def remove(self, gone: list[Folder | Generated]) -> None:
@@ -370,6 +282,7 @@ class Statics:
                 host.roots.remove(root)
                 for path in root.found:
                     host.decide(path)
+        self._set_folders()
         self.flush()
 
     # For handlers and the core.
@@ -454,6 +367,13 @@ class Statics:
             return
         try:
             settled = self.watcher.is_settled if self.watcher is not None else None
+            if files is not None:
+                # The watcher's names begin as the folders were given, theirs as they are.
+                for folder in self.snippet_folders().values():
+                    real = os.path.realpath(folder)
+                    if real != folder:
+                        files = {real + file[len(folder) :] if file.startswith(folder) else file
+                                 for file in files}
             self._snippets.refresh(files, settled)
         except Exception as error:
             self.app.host.log_exception("snippets: refreshing", error)

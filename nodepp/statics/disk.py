@@ -61,7 +61,7 @@ class Disk:
         except OSError:
             real = os.path.realpath(file)
         return any(
-            root.path_of(file) is not None and root.path_of(real) is not None
+            root.folder and root.path_of(file) is not None and root.has(real)
             for host in self.statics.hosts.values()
             for root in host.roots
         )

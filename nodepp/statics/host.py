@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from .reading import content_key, finish
-from .tree import Walk
+from .tree import Walk, is_within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,25 +53,28 @@ class Root:
         self.real = ""
         self.find_real()
 
-    def find_real(self) -> bool:
-        """Follows the links on the way to the folder; whether they lead elsewhere than before."""
-        before = self.real
+    def find_real(self) -> None:
+        """Follows the links on the way to the folder: they may lead elsewhere than before."""
         self.real = os.path.realpath(self.folder) if self.folder else ""
-        return self.real != before
 
     def walk(self, log: Log) -> Walk:
         """A pass over the folder as it is now."""
         return Walk(self.real, log, self.private)
 
     def path_of(self, file: str) -> Optional[str]:
-        """The path below the root of an absolute file name, "" for the root; None if it is not
-        there.
+        """The path below the root of an absolute file name, "" for the root, or for a folder that
+        the root lies in; None if it has nothing to do with it.
         """
-        if file == self.real:
-            return ""
-        if self.is_single or not self.real or not file.startswith(self.real.rstrip("/") + "/"):
-            return None
-        return file[len(self.real.rstrip("/")) :]
+        for base in {self.folder, self.real}:
+            if base == file or base.startswith(file.rstrip("/") + "/"):
+                return ""
+            if not self.is_single and base and file.startswith(base.rstrip("/") + "/"):
+                return file[len(base.rstrip("/")) :]
+        return None
+
+    def has(self, real: str) -> bool:
+        """Whether a real path is the root or lies below it."""
+        return real == self.real or (not self.is_single and is_within(self.real, real))
 
 
 class Old:

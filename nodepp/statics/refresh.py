@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ERR, WAR, INF, DBG = 1, 2, 3, 4
 
 READ_COUNT_MAX = 3  # of one file, one after the other, while somebody writes it
+# Who has a file open and has not written for so long is not writing it (watch.py thinks so too).
+WRITER_QUIET_S_MAX = 60.0
 AGAIN_S = 1.0  # after which such a file is looked at again
 
 
@@ -73,6 +75,8 @@ class Refresh:
         """Looks at all that a root has, or at what is below one of its folders."""
         if not root.folder:
             return
+        if not below:
+            root.find_real()
         if root.is_single:
             yield from self._single(host, root)
             return
@@ -151,10 +155,18 @@ class Refresh:
                     self._again(file)
                     raise Unsettled(file) from None
                 return None
-            if statics.watcher is not None and not statics.watcher.is_settled(file):
+            if content is not None and not self._is_settled(file, content):
                 raise Unsettled(file)  # whoever writes it will close it, which is an event
             return content
         raise AssertionError("the loop returns or raises")
+
+    def _is_settled(self, file: str, content: Content) -> bool:
+        watcher = self.statics.watcher
+        if watcher is None:
+            return True
+        # At the start most files are old, and nobody need be asked.
+        age_s = time.time() - content.signature[0] / 1e9
+        return age_s > WRITER_QUIET_S_MAX or watcher.is_settled(file)
 
     def _again(self, file: str) -> None:
         engine = self.statics.engine
