@@ -70,15 +70,15 @@ class Case:
     home: Path = places.SITE
 
 
-# Most are workloads under their own names. Hello again with no file and with a thousand: what it
-# costs a route that its path is looked up among the files first.
+# Most are workloads under their own names. Then a route with no file and with a thousand: what it
+# costs that its path is looked up among the files first.
 CASES = {
     **{name: Case(name) for name in workloads.WORKLOADS},
-    "hello-no-files": Case("hello", places.BARE),
-    "hello-1000-files": Case("hello", places.WEBSITE),
+    "params-no-files": Case("params", places.BARE),
+    "params-1000-files": Case("params", places.WEBSITE),
 }
 DEFAULT = (
-    "hello,hello-no-files,hello-1000-files,browser,pipelined,json,params,echo,page,small,"
+    "hello,browser,pipelined,json,params,params-no-files,params-1000-files,echo,page,small,"
     "small-coded,small-browser,not-modified,not-modified-browser,range"
 )
 
