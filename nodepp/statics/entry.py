@@ -57,8 +57,8 @@ class Entry:
     """
 
     __slots__ = (
-        "body", "coded", "content_type", "file", "fingerprints", "is_tried", "key", "modified",
-        "name", "named", "path", "plain", "read_modified", "references", "sent", "signature",
+        "body", "coded", "content_type", "file", "fingerprints", "is_racy", "is_tried", "key",
+        "modified", "name", "named", "path", "plain", "read_modified", "references", "sent", "signature",
         "varies",
     )  # fmt: skip
 
@@ -85,6 +85,7 @@ class Entry:
         self.name = ""  # the fingerprinted path; "" if there is none
         self.coded: dict[str, tuple[bytes, str]] = {}
         self.varies = False  # it has codings, or may get some
+        self.is_racy = False  # a write after the reading could bear the same date
         self.is_tried = False  # all codings were tried
         self.plain: Any = None  # Resource
         self.named: Any = None

@@ -28,6 +28,9 @@ ERR, WAR, INF, DBG = 1, 2, 3, 4
 READ_COUNT_MAX = 3  # of one file, one after the other, while somebody writes it
 # Who has a file open and has not written for so long is not writing it (watch.py thinks so too).
 WRITER_QUIET_S_MAX = 60.0
+# A file system's clock ticks every 4 to 10 ms, some every 2 s (FAT): two versions of the same size
+# can bear the same date.
+RACY_NS = 2_100_000_000
 AGAIN_S = 1.0  # after which such a file is looked at again
 
 
@@ -122,7 +125,7 @@ class Refresh:
         known = root.found.get(served)
         if known is not None:
             try:
-                if known.signature == signature_of(os.stat(file)):
+                if known.signature == signature_of(os.stat(file)) and not known.is_racy:
                     return
             except OSError:
                 pass  # reading it will say why
@@ -135,6 +138,9 @@ class Refresh:
                 self._pending.append((host, root, served, None))
             return
         entry = yield from self._entry(root, served, file, content, known)
+        if known is not None and known.signature == entry.signature and known.body == entry.body:
+            known.is_racy = entry.is_racy
+            return
         self._pending.append((host, root, served, entry))
 
     def _read(self, file: str) -> Steps[Optional[Content]]:
@@ -185,6 +191,7 @@ class Refresh:
         # RFC 9110 §8.8.2.1: no date after the answer's own.
         modified = min(modified, int(time.time())) if modified >= 0 else -1
         entry = Entry(served, file, body, content.signature, modified)
+        entry.is_racy = time.time_ns() - content.signature[0] < RACY_NS
         if entry.references:
             return entry  # its key comes when those of the others are known
         if body is None:
