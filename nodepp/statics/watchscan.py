@@ -33,7 +33,7 @@ class Scan:
         self.report = report
         self.roots: dict[str, bool] = {}  # path → whether what is below is looked at too
         self._known: dict[str, Stamp] = {}  # as they were reported, or found first
-        self._doubtful: dict[str, Stamp] = {}  # different in one look
+        self._doubtful: dict[str, tuple[Stamp, float]] = {}  # different, since when as it is
         self._engine: Any = None
         self._work: Optional[Iterator[None]] = None  # the look that is under way
         self._is_first = True
@@ -57,9 +57,15 @@ class Scan:
         if self._engine is None:
             self._known[file] = now
             return True
-        self._doubtful[file] = now
+        self._doubt(file, now)
         self._again_soon()
         return False
+
+    def _doubt(self, file: str, now: Stamp) -> None:
+        """A file that is not as it was known; a second look at the same starts no new second."""
+        before = self._doubtful.get(file)
+        if before is None or before[0] != now:
+            self._doubtful[file] = now, time.monotonic()
 
     def _look(self, engine: Any) -> None:
         if self._engine is engine and self._work is None:
@@ -71,12 +77,14 @@ class Scan:
         if self._work is None or self._engine is None:
             return
         until = time.perf_counter() + SLICE_S
-        while time.perf_counter() < until:
+        while True:
             try:
                 next(self._work)
             except StopIteration:
                 self._work = None
                 return
+            if time.perf_counter() >= until:
+                break
         self._engine.later(PAUSE_S, self._step)
 
     def _steps(self) -> Iterator[None]:
@@ -92,7 +100,7 @@ class Scan:
             self._known = {**found, **self._known}
         for number, file in enumerate({**self._known, **found}):
             if self._known.get(file) != found.get(file):
-                self._doubtful[file] = found.get(file)
+                self._doubt(file, found.get(file))
             if number % FILES_PER_SLICE == 0:
                 yield
         self._again_soon()
@@ -116,10 +124,10 @@ class Scan:
 
     def _second_steps(self) -> Iterator[None]:
         changed = set()
-        for number, (file, before) in enumerate(list(self._doubtful.items())):
+        for number, file in enumerate(list(self._doubtful)):
             now = look_at(file)
-            if now != before:
-                self._doubtful[file] = now
+            self._doubt(file, now)
+            if time.monotonic() - self._doubtful[file][1] < AGAIN_S * 0.9:
                 continue
             del self._doubtful[file]
             if self._known.get(file) != now:
