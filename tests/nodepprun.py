@@ -1,0 +1,106 @@
+"""A nodepp-run in a process of its own, for tests that need files, clients and a server apart."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from responsereader import Response, read_responses
+
+RUN = "from nodepp.cli import main; raise SystemExit(main())"
+DEADLINE_S = 60.0                # of the start, of an answer, of the end: the sanitizers are slow
+
+
+class Run:
+    """Use it as a context: the server is stopped by SIGTERM in the end, and then its status is 0.
+
+    folder: where it starts. words: of the command line, beside the port.
+    """
+
+    def __init__(self, folder: pathlib.Path, *words: str) -> None:
+        kept = {name: value for name, value in os.environ.items()
+                if not name.startswith("NPP_") and name not in ("PORT", "LISTEN_PID")}
+        kept["XDG_CACHE_HOME"] = str(folder / ".cache")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", RUN, *words, "--port", "0"], cwd=folder, env=kept,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.text = ""
+        self._more = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.port = int(self.wait_for(r"http://[^\s:]+:(\d+)(?:.|\n)*^Ready in")[1])
+        self.address = ("127.0.0.1", self.port)
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def _read(self) -> None:
+        while data := os.read(self.process.stderr.fileno(), 65536):
+            with self._more:
+                self.text += data.decode("utf-8", "replace")
+                self._more.notify_all()
+        with self._more:
+            self._more.notify_all()
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Waits until its messages hold the pattern."""
+        def found() -> object:
+            return re.search(pattern, self.text, re.M) or not self._reader.is_alive()
+        with self._more:
+            self._more.wait_for(found, DEADLINE_S)
+        match = re.search(pattern, self.text, re.M)
+        assert match, f"{pattern!r} did not come; there is:\n{self.text}"
+        return match
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Asks until it holds; each question is one to the server, so that it is no busy loop."""
+        deadline = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not come true:\n{self.text}"
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(self.address, timeout=DEADLINE_S)
+
+    def converse(self, data: bytes) -> bytes:
+        """All that comes back on a connection of its own, until the server closes it."""
+        received = b""
+        with self.connect() as client:
+            try:
+                client.sendall(data)
+                while piece := client.recv(1 << 18):
+                    received += piece
+            except (BrokenPipeError, ConnectionResetError):
+                pass                               # refused before all was sent
+        return received
+
+    def get(self, path: str, fields: str = "", method: str = "GET") -> Response:
+        """The answer to one request on a connection of its own."""
+        received = self.converse(
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{fields}Connection: close\r\n\r\n"
+            .encode("latin-1"))
+        (response,), rest = read_responses(received, (method,), closed=True)
+        assert not rest, rest[:200]
+        return response
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        try:
+            self.process.send_signal(signal.SIGTERM)
+            status = self.process.wait(DEADLINE_S)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            self._reader.join(DEADLINE_S)
+            self.process.stderr.close()
+        if kind is None:
+            assert status == 0, self.text
+            assert "Traceback" not in self.text, self.text
