@@ -244,8 +244,9 @@ def bound_as_dict(table: Table, bound: Bound) -> dict[str, Any]:
         found = summary(sample.extra[key] for sample in samples.values())
     else:
         found = summary(table.ratios("nodepp", bound.base) if bound.base in table.rows else ())
-    is_ratio = label.startswith("×")
-    return judged(label, bound.most, found, table.noise() if is_ratio else 0.0)
+    # The noise is that of a ratio near 1; a bound below has its share of it.
+    noise = table.noise() * min(1.0, bound.most) if label.startswith("×") else 0.0
+    return judged(label, bound.most, found, noise)
 
 
 def judged(label: str, most: float, found: Optional[Summary], noise: float = 0.0) -> dict[str, Any]:

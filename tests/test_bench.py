@@ -249,6 +249,7 @@ def test_a_bound_may_be_against_a_peer(bench: Any) -> None:
     bound = bench.workloads.Bound(0.60, "nginx")
     assert "× nginx: 0.500, kept" in judged(bench, bound, 0.0, nodepp=1.0, nginx=2.0)
     assert "missed by 0.40" in judged(bench, bound, 0.0, nodepp=1.0, nginx=1.0)
+    assert "Bound 0.60 + noise 0.060" in judged(bench, bound, 0.1, nodepp=1.0, nginx=1.0)
     assert "not measured" in judged(bench, bound, 0.0, nodepp=1.0)
 
 
