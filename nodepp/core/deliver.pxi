@@ -35,9 +35,9 @@ cdef int deliver_resource(connection_t* c, request_t* r, head_t* head,
     cdef int coding, outcome
     if unlikely_(file.kind == STATICS_DISK) and r.head.method == METHOD_GET:
         # Opened before anything is said of it: what it says of itself now is what counts.
-        resource, opened = deliver_open(resource)
+        resource, opened, status = deliver_open(resource)
         if opened is None:
-            return dispatch_miss(c, r, head, 404, NULL)
+            return dispatch_miss(c, r, head, status, NULL)
         file = &resource.file
     deliver_look(r, &asked)
     coding = statics_choose(file, &asked.weights)
@@ -72,15 +72,22 @@ cdef int deliver_resource(connection_t* c, request_t* r, head_t* head,
 
 
 cdef tuple deliver_open(Resource resource):
-    """The resource as it is now and its File; without a File when it is not there, or the host
-    fails."""
+    """(the resource as it is now, its File, 200); without a File the status is 404 when it has
+    gone, and 503 when the host could not open it for now: no descriptors, for one."""
+    cdef Resource now
+    cdef File opened
     try:
         found = dispatch_host.open_file(resource)
+        if found is None:
+            return resource, None, 404
+        now, opened = found
+        if now.file.kind != STATICS_DISK or opened.size != now.file.disk_size:
+            raise ValueError("the file that was opened is not the resource")
+        return now, opened, 200
     except BaseException as problem:
         dispatch_keep_interrupt(problem)
         dispatch_log(1, f"{resource.path}: {type(problem).__name__}: {problem}")
-        return resource, None
-    return (resource, None) if found is None else found
+    return resource, None, 503
 
 
 cdef int deliver_queue(const head_t* head, const representation_t* coded, File opened,
