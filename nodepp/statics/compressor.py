@@ -153,24 +153,24 @@ class Compressor:
         if self.restart_count == 1:
             self.log(WAR, f"static: the process that compresses {how}{what}")
         if self.restart_count > RESTART_COUNT_MAX and not self._processes:
-            self._give_up()
+            self._give_up("the process that compresses died again and again")
 
-    def _give_up(self) -> None:
-        self.log(ERR, "static: the process that compresses died again and again:"
-                      f" {len(self._jobs)} bodies stay as they are")
+    def _give_up(self, reason: str) -> None:
+        self.restart_count = RESTART_COUNT_MAX + 1
+        self.log(ERR, f"static: {reason}: {len(self._jobs)} bodies stay as they are")
         self._keys.difference_update(job[2] for job in self._jobs)
         self._jobs.clear()
 
     def _start(self, idle: bool) -> None:
+        process = None
         try:
             process = Process(self, idle)
-        except OSError as exc:
-            self.restart_count = RESTART_COUNT_MAX + 1
-            self.log(WAR, f"static: no process to compress: {exc.strerror}")
-            self._give_up()
-            return
-        self._processes.append(process)
-        process.begin(self.engine)
+            self._processes.append(process)
+            process.begin(self.engine)
+        except (OSError, ValueError) as exc:
+            if process is not None:
+                self._kill()
+            self._give_up(f"no process to compress: {getattr(exc, 'strerror', None) or exc}")
 
     def _kill(self) -> None:
         for process in self._processes:
@@ -213,9 +213,9 @@ class Process:
 
     def begin(self, engine: Any) -> None:
         """Reads from now on; engine: None when run() does that."""
-        self._engine = engine
         if engine is not None:
             engine.add_reader(self.source, self.readable)
+            self._engine = engine
         self.feed()
 
     def feed(self) -> None:

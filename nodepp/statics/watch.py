@@ -15,8 +15,10 @@ is in the queue.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
+from signal import SIGURG
 
 from .watchscan import Scan
 
@@ -248,22 +250,16 @@ def is_being_written(file: str) -> Optional[bool]:
     A lease (fcntl(2), F_SETLEASE) is given back at once. Who opens the file meanwhile is held up
     for that long, and we get a signal: SIGURG, which nobody minds, instead of SIGIO, which kills.
     """
-    from fcntl import F_UNLCK, fcntl
-
-    try:
-        from fcntl import F_RDLCK, F_SETLEASE, F_SETSIG
-    except ImportError:
+    if not hasattr(fcntl, "F_SETLEASE"):
         return None
-    from signal import SIGURG
-
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        fcntl(descriptor, F_SETSIG, SIGURG)
-        fcntl(descriptor, F_SETLEASE, F_RDLCK)
-        fcntl(descriptor, F_SETLEASE, F_UNLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except BlockingIOError:
         return True
     except OSError:
