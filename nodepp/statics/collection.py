@@ -89,7 +89,8 @@ class Statics:
         for host in self.hosts.values():
             for root in host.roots:
                 finish(self.refreshing.whole(host, root))
-        self.snapshot = self.core.Snapshot({})
+        # Also hosts without files: what is asked of them is not the main host's to answer.
+        self.snapshot = self.core.Snapshot({name: {} for name in self.hosts})
         self.is_loaded = True
         self.flush()
         self._report_hidden()

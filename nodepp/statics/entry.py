@@ -58,8 +58,8 @@ class Entry:
 
     __slots__ = (
         "body", "coded", "content_type", "file", "fingerprints", "is_racy", "is_tried", "key",
-        "modified", "name", "named", "path", "plain", "read_modified", "references", "sent", "signature",
-        "varies",
+        "modified", "name", "named", "path", "plain", "read_modified", "references", "sent",
+        "signature", "varies",
     )  # fmt: skip
 
     def __init__(

@@ -78,27 +78,40 @@ class Root:
 
 
 class Old:
-    """Fingerprinted resources of versions that have gone, of all hosts."""
+    """Fingerprinted resources of versions that have gone, of all hosts. kept: (host, fingerprinted
+    path) → (Resource, path), the oldest first.
+    """
 
     def __init__(self) -> None:
-        self.kept: dict[tuple[str, str], Any] = {}
+        self.kept: dict[tuple[str, str], tuple[Any, str]] = {}
         self.size = 0
 
-    def add(self, host: HostFiles, path: str, resource: Any) -> None:
+    def add(self, host: HostFiles, name: str, resource: Any, path: str) -> None:
         """Keeps one, and drops the oldest above the bounds."""
-        self.discard(host, path)
-        self.kept[host.name, path] = resource
+        self.discard(host, name)
+        self.kept[host.name, name] = (resource, path)
         self.size += size_of(resource)
         while len(self.kept) > OLD_COUNT_MAX or self.size > OLD_SIZE_MAX:
-            oldest = next(iter(self.kept))
-            self.size -= size_of(self.kept.pop(oldest))
-            host.site[oldest[0]].touched.add(oldest[1])
+            place = next(iter(self.kept))
+            self.discard(host.site[place[0]], place[1])
 
-    def discard(self, host: HostFiles, path: str) -> None:
+    def get(self, host: HostFiles, name: str) -> Any:
+        """The Resource, or None."""
+        found = self.kept.get((host.name, name))
+        return found and found[0]
+
+    def discard(self, host: HostFiles, name: str) -> None:
         """Forgets one, if it is there."""
-        resource = self.kept.pop((host.name, path), None)
-        if resource is not None:
-            self.size -= size_of(resource)
+        found = self.kept.pop((host.name, name), None)
+        if found is not None:
+            self.size -= size_of(found[0])
+            host.touched.add(name)
+
+    def discard_versions(self, host: HostFiles, path: str) -> None:
+        """Forgets all versions of a file, which nobody is to see any more."""
+        for place in [place for place, (_, of) in self.kept.items()
+                      if of == path and place[0] == host.name]:
+            self.discard(host, place[1])
 
 
 def size_of(resource: Any) -> int:
@@ -141,10 +154,11 @@ class HostFiles:
         if new is old and has_index == (path in self.indexes):
             return
         if old is not None:
-            self._drop_name(old.name, old.named, keep=new is not None)
+            self._drop_name(old.name, old.named, path if new is not None else "")
             self.sheets.pop(path, None)
         self.indexes.discard(path)
         if new is None:
+            self.old.discard_versions(self, path)
             del self.winners[path]
         else:
             self.winners[path] = new
@@ -178,13 +192,14 @@ class HostFiles:
             self.old.discard(self, entry.name)
             self.touched.add(entry.name)
 
-    def _drop_name(self, name: str, named: Any, keep: bool) -> None:
+    def _drop_name(self, name: str, named: Any, keep_as: str) -> None:
+        """keep_as: the path of which it is an old version, "" to forget it."""
         if not name:
             return
         self.names.pop(name, None)
         self.touched.add(name)
-        if keep and named.body is not None:
-            self.old.add(self, name, named)
+        if keep_as and named.body is not None:
+            self.old.add(self, name, named, keep_as)
 
     def resource(self, path: str) -> Any:
         """What a snapshot has at a path: a file, an index page, the way to one, a fingerprinted
@@ -202,7 +217,7 @@ class HostFiles:
         entry = self.names.get(path)
         if entry is not None:
             return entry.named
-        return self.old.kept.get((self.name, path))
+        return self.old.get(self, path)
 
     def changes(self) -> dict[str, Any]:
         """path → Resource or None, for all paths that were touched since the last call."""
@@ -252,7 +267,7 @@ class HostFiles:
         assert entry.sent is not None
         entry.make(finish(content_key(entry.sent)), self.policy)
         if name != entry.name:
-            self._drop_name(name, named, keep=True)
+            self._drop_name(name, named, entry.path)
         self._add_name(entry)
         self._touch(entry.path)
 

@@ -108,6 +108,7 @@ class Refresh:
             yield from self.whole(host, root, path)
         elif kind == "file":
             yield from self._look(host, root, root.prefix + path, file)
+            self._remove(host, root, root.prefix + path, {root.prefix + path})  # was it a folder?
         else:
             self._remove(host, root, root.prefix + path, set())
         yield

@@ -58,7 +58,7 @@ def memory_of(statics: Statics) -> list[int]:
     found = [entry.memory for host in statics.hosts.values() for root in host.roots
              for entry in root.found.values()]
     if statics.hosts:
-        found += [size_of(resource) for resource in statics.hosts[""].old.kept.values()]
+        found += [size_of(resource) for resource, _ in statics.hosts[""].old.kept.values()]
     return found
 
 
