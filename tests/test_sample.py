@@ -51,6 +51,8 @@ def load(name):
 @pytest.fixture
 def sample(monkeypatch):
     monkeypatch.syspath_prepend(str(SAMPLE))
+    for name in MODULES:  # bench/ has a layout of its own
+        monkeypatch.delitem(sys.modules, name, raising=False)
     yield load("app")
     for name in MODULES:
         sys.modules.pop(name, None)
