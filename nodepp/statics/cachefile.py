@@ -62,7 +62,7 @@ def pack(key: str, codings: dict[str, Optional[bytes]]) -> bytes:
     return b"".join((head, _HEAD_CHECK.pack(zlib.crc32(head)), *bodies))
 
 
-def unpack(key: str, entry: bytes) -> Optional[dict[str, Optional[bytes]]]:
+def unpack(key: str, entry: bytes | memoryview) -> Optional[dict[str, Optional[bytes]]]:
     """The codings that were tried by the coders that are here now; None if this is not a whole and
     undamaged entry of that key.
 
@@ -74,6 +74,7 @@ def unpack(key: str, entry: bytes) -> Optional[dict[str, Optional[bytes]]]:
     if _HEAD_CHECK.unpack_from(entry, _HEAD.size)[0] != zlib.crc32(head):
         return None
     fields = _HEAD.unpack(head)
+    bodies = memoryview(entry)  # so that each is copied once: entries may have megabytes
     if fields[1].hex() != key:
         return None
     found: dict[str, Optional[bytes]] = {}
@@ -85,7 +86,7 @@ def unpack(key: str, entry: bytes) -> Optional[dict[str, Optional[bytes]]]:
         if not coder_id(coding):
             found[coding] = None
         elif coder == _hash_id(coding) and size != _NOT_TRIED:
-            body = None if size == _NOT_WORTH else entry[start:end]
+            body = None if size == _NOT_WORTH else bytes(bodies[start:end])
             if body is not None and (len(body) != size or zlib.crc32(body) != check):
                 return None
             found[coding] = body

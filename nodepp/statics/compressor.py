@@ -245,9 +245,13 @@ class Process:
             size = int.from_bytes(self._in[1:9], "little")
             if len(self._in) < 9 + size:
                 break
-            kind, record = bytes(self._in[:1]), bytes(memoryview(self._in)[9 : 9 + size])
-            del self._in[: 9 + size]
-            self._record(kind, record)
+            record = self._in
+            if len(record) == 9 + size:
+                self._in = bytearray()
+            else:
+                record = record[: 9 + size]
+                del self._in[: 9 + size]
+            self._record(bytes(record[:1]), memoryview(record)[9:])
             if self.number < 0:  # done() has ended us
                 return
         self.feed()
@@ -306,7 +310,7 @@ class Process:
         self._out = [memoryview(part) for part in (head, body) if part]
         return True
 
-    def _record(self, kind: bytes, record: bytes) -> None:
+    def _record(self, kind: bytes, record: memoryview) -> None:
         if kind == b"R" and self._sent:
             key = self._sent.pop(0)[2]
             codings = unpack(key, record)
@@ -314,10 +318,11 @@ class Process:
                 self.owner.complain("an answer that is damaged")
             self.owner.finished(key, codings or {})
         elif kind == b"E":
-            self.owner.complain(record.decode("utf-8", "replace"))
+            self.owner.complain(bytes(record).decode("utf-8", "replace"))
         elif kind == b"H":
             self.is_ready = True
-            theirs, ours = record.decode().split("\0"), [coder_id(coding) for coding in CODINGS]
+            theirs = bytes(record).decode().split("\0")
+            ours = [coder_id(coding) for coding in CODINGS]
             if theirs != ours:
                 self.owner.complain(f"it has other libraries: {theirs} instead of {ours}")
 
