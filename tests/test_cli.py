@@ -32,6 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to be in; what is imported from it is forgotten afterwards."""
     for name in [name for name in cli.os.environ if name.startswith("NPP_") or name == "PORT"]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
     monkeypatch.chdir(tmp_path)
     if _core.FLAVOUR == "trace":
         # The coverage plugin looks for the parts of the core from the current folder.
@@ -374,6 +375,53 @@ def test_folder_with_an_index_is_a_static_site_without_its_private_files(
         (folder / "site" / name).write_text("")
     _, out, _ = run("--check", "site")
     assert "Public files are fine: site  1 file" in out
+
+
+def test_a_named_folder_is_a_static_site_also_without_an_index(run, folder: Path) -> None:
+    (folder / "site" / "sub").mkdir(parents=True)
+    (folder / "site" / "sub" / "a.txt").write_text("a")
+    _, out, _ = run("--check", "site")
+    assert "Application is fine: none: a static site\n" in out
+    assert "Public files are fine: site  1 file" in out
+    (folder / "site" / "resmin").mkdir()
+    (folder / "site" / "resmin" / "b.css").write_text("b { }")
+    _, out, _ = run("--check", "site")
+    assert f"Public files are fine: {Path('site', 'resmin')}  1 file" in out
+
+
+def test_a_folder_that_nobody_named_is_no_site_without_an_index(run, folder: Path) -> None:
+    (folder / "notes.txt").write_text("private")
+    _, out, _ = run("--check")
+    assert "none: no app.py or main.py" in out
+    _, out, _ = run("--print-statics")
+    assert "notes.txt" not in out
+
+
+def test_a_named_folder_with_nothing_public_greets(run, folder: Path) -> None:
+    (folder / "site").mkdir()
+    (folder / "site" / "secret.key").write_text("")
+    _, out, _ = run("--check", "site")
+    assert "none: no app.py or main.py" in out
+
+
+def test_print_statics_lists_sizes_and_ends(run, folder: Path) -> None:
+    (folder / "res").mkdir()
+    (folder / "res" / "a.css").write_text("p { color: red }\n" * 100)
+    (folder / "res" / "b.png").write_bytes(b"x" * 700)
+    status, out, err = run("--print-statics", "--static-cache", "cache")
+    assert (status, err) == (0, "")
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[1] == ["text/css", "1,700", "-", "-", "-", "/a.css"]
+    _, out, _ = run("--print-statics", "--precompress", "--static-cache", "cache")
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[1][0] == "text/css"
+    assert "-" not in rows[1]
+    assert rows[2] == ["image/png", "700", "-", "-", "-", "/b.png"]
+    # What was compressed once is in the cache.
+    _, again, _ = run("--print-statics", "--static-cache", "cache")
+    assert again == out
+    _, off, _ = run("--print-statics", "--no-compress", "--static-cache", "cache")
+    assert off.splitlines()[1].split()[2:5] == ["-", "-", "-"]
 
 
 def test_empty_folder_greets(run, folder: Path) -> None:

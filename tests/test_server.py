@@ -75,8 +75,8 @@ class Process:
                 if not name.startswith("NPP_") and name not in ("PORT", "LISTEN_PID")}
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN, *words], cwd=folder, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**kept, **environment},
-            pass_fds=fds)
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=fds,
+            env={**kept, "XDG_CACHE_HOME": str(folder / ".cache"), **environment})
         self.text = ""
 
     def wait_for(self, pattern: str) -> re.Match[str]:
@@ -537,6 +537,88 @@ def test_empty_folder_greets_and_a_site_is_served(start, tmp_path: Path) -> None
     server = start("-p", "0")
     assert server.get() == (200, "my site")
     server.stop()
+
+
+# --- public files ---------------------------------------------------------------------------------
+
+
+def coding_of(server: Process, path: str) -> str | None:
+    connection = HTTPConnection("127.0.0.1", server.port(), timeout=DEADLINE_S)
+    try:
+        connection.request("GET", path, headers={"Accept-Encoding": "br"})
+        response = connection.getresponse()
+        response.read()
+        return response.headers["Content-Encoding"]
+    finally:
+        connection.close()
+
+
+def test_a_named_folder_is_served_as_a_site_and_follows_its_files(start, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    (site / "docs").mkdir(parents=True)
+    (site / "docs" / "index.html").write_text("docs")
+    (site / "secret.key").write_text("secret")
+    server = start("-p", "0", "site")
+    assert server.get("/docs/") == (200, "docs")
+    assert server.get("/docs") == (301, "")
+    assert server.get("/secret.key")[0] == 404
+    (site / "new.txt").write_text("new")
+    until(lambda: server.get("/new.txt") == (200, "new"))
+    (site / "new.txt").write_text("newer")
+    until(lambda: server.get("/new.txt") == (200, "newer"))
+    (site / "new.txt").rename(site / "other.txt")
+    until(lambda: server.get("/other.txt") == (200, "newer"))
+    assert server.get("/new.txt")[0] == 404
+    (site / "other.txt").unlink()
+    until(lambda: server.get("/other.txt")[0] == 404)
+    assert server.stop() == 0
+    assert "Traceback" not in server.text
+
+
+def test_codings_come_by_and_by_and_from_the_cache_at_once(start, tmp_path: Path) -> None:
+    (tmp_path / "res").mkdir()
+    (tmp_path / "res" / "a.css").write_text("p { color: red }\n" * 100)
+    server = start("-p", "0")
+    until(lambda: coding_of(server, "/a.css") == "br")
+    assert server.stop() == 0
+    assert "compressing 1 of 1" in server.text
+    server = start("-p", "0")
+    assert coding_of(server, "/a.css") == "br"
+    assert server.stop() == 0
+    assert "(zstd, br and gzip save " in server.text
+
+
+def test_precompress_waits_for_all_codings(start, tmp_path: Path) -> None:
+    (tmp_path / "res").mkdir()
+    (tmp_path / "res" / "a.css").write_text("p { color: red }\n" * 100)
+    server = start("-p", "0", "--precompress", "--static-cache", "")
+    assert coding_of(server, "/a.css") == "br"
+    assert server.stop() == 0
+    assert not (tmp_path / ".cache").exists()
+
+
+def test_hup_looks_at_all_files_again(start, tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "a.txt").write_text("old")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "a.txt").write_text("new")
+    (tmp_path / "res").symlink_to("old")
+    server = start("-p", "0")
+    assert server.get("/a.txt") == (200, "old")
+    (tmp_path / "res").unlink()
+    (tmp_path / "res").symlink_to("new")
+    server.send(signal.SIGHUP)
+    until(lambda: server.get("/a.txt") == (200, "new"))
+    assert server.stop() == 0
+
+
+def test_a_file_that_hides_a_route_is_named(start, tmp_path: Path) -> None:
+    (tmp_path / "res").mkdir()
+    (tmp_path / "res" / "index.html").write_text("page")
+    server = start("-p", "0")
+    assert server.get() == (200, "page")
+    assert server.stop() == 0
+    assert "a file hides the route GET /: files win" in server.text
 
 
 def test_limit_of_descriptors_is_raised_for_the_connections(start) -> None:

@@ -107,7 +107,7 @@ def human(size: int) -> str:
     """Bytes, for people."""
     if size >= MIB:
         return f"{size / MIB:,.1f} MiB"
-    return f"{size / KIB:,.0f} KiB" if size >= KIB else f"{size} bytes"
+    return f"{size / KIB:,.0f} KiB" if size >= KIB else counted(size, "byte")
 
 
 def counted(number: int, noun: str) -> str:
