@@ -129,6 +129,8 @@ class Client:
             statics.load()
             if options.precompress:
                 statics.precompress()
+            threshold = options.compress_threshold if options.compress else -1
+            self._settings = {"compress_threshold": threshold, **self._settings}
             self._router = router
 
     def get(self, url: str, **options: Any) -> Response:

@@ -805,3 +805,57 @@ def test_figures_of_the_engine_are_there_while_it_serves(app):
     assert figures["connections"] == 1
     with pytest.raises(RuntimeError, match="not being served"):
         app.stats()
+
+
+# Public files, snippets, compression: what the core asks of the host.
+
+
+def test_a_route_may_refuse_to_be_compressed():
+    app = App()
+    page = "<p>a page that repeats itself</p>" * 100
+    app.get("/yes")(lambda req: page)
+    app.get("/no", compress=False)(lambda req: page)
+    app.route("/neither", ("GET",), compress=False)(lambda req: page)
+    client = Client(app, headers={"Accept-Encoding": "gzip"})
+    assert client.get("/yes").headers["content-encoding"] == "gzip"
+    for path in ("/no", "/neither"):
+        assert "content-encoding" not in client.get(path).headers
+    off = Client(app, headers={"Accept-Encoding": "gzip"}, statics={"compress": False})
+    assert "content-encoding" not in off.get("/yes").headers
+
+
+def test_the_host_compresses_and_from_then_on_directly():
+    import gzip
+
+    from nodepp.statics import codings
+
+    app = App()
+    assert gzip.decompress(app.host.compress("gzip", b"x" * 1000)) == b"x" * 1000
+    assert app.host.compress is codings.compress
+
+
+def test_a_snippet_goes_into_a_page(tmp_path):
+    (tmp_path / "snippets").mkdir()
+    (tmp_path / "snippets" / "a.html").write_text("<b>ä</b>")
+    app = App()
+
+    @app.get("/")
+    def page(req):
+        req.out_snippet("a.html")
+
+    options = {"app_dir": str(tmp_path)}
+    assert Client(app, statics=options).get("/").text == "<b>ä</b>"
+    with pytest.raises(LookupError, match=r"Did you mean 'a\.html'"):
+        app.host.snippet("b.html", "")
+
+
+def test_hidden_routes_are_those_whose_path_a_file_has(tmp_path):
+    (tmp_path / "a").write_text("file")
+    (tmp_path / "index.html").write_text("file")
+    app = App()
+    for path in ("/", "/a", "/b", "/{name}"):
+        app.get(path)(lambda req, name="": "route")
+    app.post("/index.html")(lambda req: "route")
+    assert app.hidden_routes() == []
+    Client(app, res=str(tmp_path)).get("/")
+    assert app.hidden_routes() == ["/", "/a"]

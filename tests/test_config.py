@@ -437,3 +437,58 @@ def test_npp_conf_of_the_checkout_lists_every_key_with_its_default() -> None:
             assert getattr(config, key.attribute) == key.default, key.name
     for name in IGNORED_KEYS:
         assert f"# {name}=" in text, name
+
+
+# --- public files ---------------------------------------------------------------------------------
+
+
+def test_settings_of_public_files_have_their_defaults(folder: Path) -> None:
+    config = read()
+    assert config.expires_statics_ms == 90 * 24 * 3600 * 1000
+    assert config.res_cache_threshold == 16 * 1024 * 1024
+    assert (config.compress, config.compress_threshold, config.precompress) == (True, 500, False)
+    assert config.engine_settings()["compress_threshold"] == 500
+    assert "expiresStatics=90d " in config.listing()
+    assert config.snippets == str(folder / "snippets")
+    assert config.templates == str(folder / "templates")
+
+
+def test_days_are_read_and_shown_as_days(folder: Path) -> None:
+    for text, shown in (("1d", "86400s"), ("2d", "2d"), ("36h", "129600s"), ("0", "0ms"),
+                        ("3600", "3600s")):
+        conf(folder, f"expiresStatics={text}\n")
+        assert f"expiresStatics={shown} " in read().listing()
+    conf(folder, "expiresStatics=11y\n")
+    with pytest.raises(ConfigError, match="expected a time like"):
+        read()
+    conf(folder, "expiresStatics=4000d\n")
+    with pytest.raises(ConfigError, match="0ms to 3650d"):
+        read()
+
+
+def test_thresholds_may_be_spelled_as_in_nodeplusplus_and_rightly(folder: Path) -> None:
+    for name in ("resCacheTreshold", "resCacheThreshold"):
+        conf(folder, f"{name}=1m\n")
+        assert read().res_cache_threshold == 1024 * 1024
+    for name in ("compressThreshold", "compressTreshold"):
+        conf(folder, f"{name}=1k\n")
+        assert read().compress_threshold == 1024
+
+
+def test_without_compression_the_engine_is_told_so(folder: Path) -> None:
+    assert read(("compress", "0")).engine_settings()["compress_threshold"] == -1
+
+
+def test_the_cache_lies_in_the_users_cache_folder_unless_told_otherwise(folder: Path) -> None:
+    home = os.path.expanduser("~")
+    for environment, expected in (
+        ({}, f"{home}/.cache/nodepp"),
+        ({"XDG_CACHE_HOME": "/var/tmp/caches"}, "/var/tmp/caches/nodepp"),
+        ({"XDG_CACHE_HOME": "relative"}, f"{home}/.cache/nodepp"),      # to be ignored
+        ({"NPP_STATIC_CACHE": "mine"}, str(folder / "mine")),
+    ):
+        assert read(environment=environment).static_cache == expected
+    conf(folder, "staticCache=\n")
+    assert read(environment={"XDG_CACHE_HOME": "/var/tmp/caches"}).static_cache == ""
+    conf(folder, "staticCache=~/other\n")
+    assert read().static_cache == f"{home}/other"
