@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -28,7 +29,8 @@ class Run:
     def __init__(self, folder: pathlib.Path, *words: str) -> None:
         kept = {name: value for name, value in os.environ.items()
                 if not name.startswith("NPP_") and name not in ("PORT", "LISTEN_PID")}
-        kept["XDG_CACHE_HOME"] = str(folder / ".cache")
+        self._cache = tempfile.TemporaryDirectory(prefix="nodepp-cache-")
+        kept["XDG_CACHE_HOME"] = self._cache.name
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN, *words, "--port", "0"], cwd=folder, env=kept,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -36,7 +38,13 @@ class Run:
         self._more = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.port = int(self.wait_for(r"http://[^\s:]+:(\d+)(?:.|\n)*^Ready in")[1])
+        try:
+            ready = self.wait_for(r"http://[^\s:]+:(\d+)(?:.|\n)*^Ready in")
+        except BaseException:
+            self.process.kill()
+            self._end()
+            raise
+        self.port = int(ready[1])
         self.address = ("127.0.0.1", self.port)
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -96,11 +104,15 @@ class Run:
             self.process.send_signal(signal.SIGTERM)
             status = self.process.wait(DEADLINE_S)
         finally:
-            if self.process.poll() is None:
-                self.process.kill()
-                self.process.wait()
-            self._reader.join(DEADLINE_S)
-            self.process.stderr.close()
+            self._end()
         if kind is None:
             assert status == 0, self.text
             assert "Traceback" not in self.text, self.text
+
+    def _end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._reader.join(DEADLINE_S)
+        self.process.stderr.close()
+        self._cache.cleanup()

@@ -1,0 +1,225 @@
+"""A real browser loads real pages: what it asks for, what it gets, what it keeps.
+
+Everything is read off the browser's own network events, not off the server.
+"""
+
+from __future__ import annotations
+
+import io
+import pathlib
+import re
+import wave
+
+import chromium
+import pytest
+from chromium import Chromium
+from nodepprun import Run
+
+pytestmark = pytest.mark.skipif(chromium.program() is None, reason="there is no Chromium")
+
+ROOT = pathlib.Path(__file__).parent.parent
+FINGERPRINT = re.compile(r"\.[0-9a-f]{10}\.\w+$")
+FILLER = "/* " + "words that compress well, " * 60 + "*/\n"
+
+APP = '''
+from nodepp import App, asset
+
+app = App()
+
+@app.get("/")
+def page(req):
+    return f"""<!doctype html><meta charset=utf-8><title>waiting</title>
+<link rel=icon href="data:,">
+<link rel=stylesheet href="{asset("style.css")}"><script src="{asset("app.js")}" defer></script>
+<img id=picture src="{asset("picture.svg")}"><p id=text>{"words " * 300}</p>"""
+
+@app.get("/sound")
+def sound(req):
+    return """<!doctype html><title>sound</title><link rel=icon href="data:,">
+<audio id=sound src="/sound.wav" preload=auto></audio>"""
+'''
+STYLE = FILLER + "#text { color: rgb(1, 2, 3); background: url('ground.svg') }\n"
+SCRIPT = FILLER + "document.title = 'the script has run: caf\u00e9';\n"
+PICTURE = ("<svg xmlns='http://www.w3.org/2000/svg' width='40' height='30'><!-- "
+           + "filler " * 100 + "--><rect width='40' height='30'/></svg>")
+STATIC_PAGE = ("<!doctype html><meta charset=utf-8><title>static</title>"
+               "<link rel=icon href='data:,'>"
+               "<link rel=stylesheet href='style.css'><p id=text>" + "text " * 200)
+
+
+@pytest.fixture(scope="module")
+def chromium_process(tmp_path_factory):
+    with Chromium(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(chromium_process):
+    """With nothing in its cache."""
+    chromium_process.forget()
+    return chromium_process
+
+
+def sound() -> bytes:
+    """Twelve seconds of silence, a megabyte."""
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as made:
+        made.setnchannels(1)
+        made.setsampwidth(2)
+        made.setframerate(44_100)
+        made.writeframes(bytes(2 * 44_100 * 12))
+    return stream.getvalue()
+
+
+@pytest.fixture
+def site(tmp_path):
+    """The folder of a small site; and its server, with all codings made."""
+    folder = tmp_path / "site"
+    (folder / "res").mkdir(parents=True)
+    (folder / "app.py").write_text(APP)
+    for name, text in (("style.css", STYLE), ("app.js", SCRIPT), ("picture.svg", PICTURE),
+                       ("ground.svg", PICTURE), ("page.html", STATIC_PAGE)):
+        (folder / "res" / name).write_text(text, "utf-8")
+    (folder / "res" / "sound.wav").write_bytes(sound())
+    with Run(folder, "app.py", "--precompress", "--static-memory", "500k") as server:
+        yield server, folder / "res"
+
+
+def test_the_sample_site_comes_coded_and_once(browser):
+    """Everything is there; text is coded as the browser likes it; the second time only the page
+    itself is asked for."""
+    with Run(ROOT, "sample/app.py", "--precompress") as server:
+        first = browser.load(server.url + "/")
+        second = browser.load(server.url + "/")
+        other = browser.load(server.url + "/routes")
+    files = {path: each for path, each in first.items() if path != "/"}
+    assert len(files) >= 4
+    for path, each in first.items():
+        assert (each.status, each.failed) == (200, ""), path
+    for path, each in files.items():
+        assert FINGERPRINT.search(path), f"{path} is not asked for by its fingerprint"
+        assert each.fields["cache-control"] == "public, max-age=31536000, immutable"
+        assert re.fullmatch(r'"[\w.-]+"', each.fields["etag"])
+        if each.kind in ("Stylesheet", "Script"):
+            assert each.fields["content-encoding"] in ("zstd", "br")
+            assert each.fields["vary"] == "Accept-Encoding"
+            # Its size was told, and it came coded: not more than the head beside it.
+            assert each.wire_size < int(each.fields["content-length"]) + 700
+    assert first["/"].fields["content-encoding"] in ("zstd", "gzip")
+    for loaded in (second, other):
+        asked = [path for path, each in loaded.items() if not each.cached and path in files]
+        assert asked == [], "kept for ever, so nobody asks again"
+        assert sum(each.wire_size for path, each in loaded.items() if path in files) == 0
+
+
+def test_what_came_coded_is_what_was_written(browser, site):
+    """The style applies, the script runs, the pictures are pictures."""
+    server, _ = site
+    loaded = browser.load(server.url + "/")
+    assert browser.evaluate("document.title") == "the script has run: caf\u00e9"
+    assert browser.evaluate(
+        "getComputedStyle(document.getElementById('text')).color") == "rgb(1, 2, 3)"
+    assert browser.evaluate("document.getElementById('picture').naturalWidth") == 40
+    coded = {path.split(".")[0]: each.fields.get("content-encoding")
+             for path, each in loaded.items()}
+    assert set(coded) == {"/", "/style", "/app", "/picture", "/ground"}
+    assert set(coded.values()) <= {"zstd", "br", "gzip"}
+    ground = next(path for path in loaded if path.startswith("/ground"))
+    assert FINGERPRINT.search(ground), "a reference within the style sheet has its fingerprint too"
+
+
+def test_a_static_page_is_revalidated(browser, site):
+    """It may be kept, but is asked for each time: 304, a few hundred bytes."""
+    server, _ = site
+    first = browser.load(server.url + "/page.html")["/page.html"]
+    assert (first.status, first.fields["cache-control"]) == (200, "no-cache")
+    assert first.wire_size > 300
+    again = browser.load(server.url + "/page.html")
+    page = again["/page.html"]
+    assert page.sent["if-none-match"] == first.fields["etag"]
+    assert page.status == 304
+    assert page.wire_size < 400
+    assert again["/style.css"].cached, "ninety days need no question"
+    assert browser.evaluate("document.getElementById('text').textContent.length") >= 1000
+
+
+def test_a_reload_asks_for_what_may_change_and_gets_304(browser, site):
+    """F5 revalidates the page."""
+    server, _ = site
+    browser.load(server.url + "/page.html")
+    again = browser.reload()
+    assert again["/page.html"].status == 304
+    asked = [each for path, each in again.items() if path != "/page.html" and not each.cached]
+    assert all(each.status == 304 for each in asked)
+
+
+def test_a_changed_file_has_another_url_and_only_that_is_fetched(browser, site):
+    server, res = site
+    first = browser.load(server.url + "/")
+    (res / "app.js").write_text(FILLER + "document.title = 'changed';\n", "utf-8")
+    server.until(lambda: b"/app." in server.get("/").body and not any(
+        path.encode() in server.get("/").body for path in first if path.startswith("/app.")),
+        "another fingerprint")
+    second = browser.load(server.url + "/")
+    assert browser.evaluate("document.title") == "changed"
+    fetched = [path for path, each in second.items() if not each.cached and path != "/"]
+    assert len(fetched) == 1
+    assert fetched[0].startswith("/app.")
+
+
+def test_a_changed_page_is_shown(browser, site):
+    """200 with a new tag after 304s: no-cache means what it says."""
+    server, res = site
+    browser.load(server.url + "/page.html")
+    (res / "page.html").write_text(STATIC_PAGE.replace("static<", "new<"), "utf-8")
+    server.until(lambda: b"<title>new" in server.get("/page.html").body, "the new page")
+    assert browser.load(server.url + "/page.html")["/page.html"].status == 200
+    assert browser.evaluate("document.title") == "new"
+
+
+def test_sound_is_asked_for_in_ranges(browser, site):
+    """From the disk, as it is larger than what is kept in memory here."""
+    server, _ = site
+    loaded = browser.load(server.url + "/sound")
+    assert browser.evaluate("""new Promise(done => {
+        const sound = document.getElementById('sound');
+        const tell = () => done(sound.duration);
+        if (sound.readyState > 0) tell(); else sound.onloadedmetadata = tell;
+        sound.onerror = () => done('failed');
+    })""") == pytest.approx(12, abs=0.1)
+    exchange = loaded["/sound.wav"]
+    assert exchange.sent["range"] == "bytes=0-"
+    assert exchange.status == 206
+    size = len(sound())
+    assert exchange.fields["content-range"] == f"bytes 0-{size - 1}/{size}"
+
+
+def test_a_script_can_ask_for_parts_and_conditions(browser, site):
+    """fetch(): ranges, preconditions, HEAD, and what is not allowed."""
+    server, _ = site
+    browser.load(server.url + "/page.html")
+    found = browser.evaluate("""(async () => {
+        const ask = async (options) => {
+            const answer = await fetch('/sound.wav', {cache: 'no-store', ...options});
+            return [answer.status, (await answer.arrayBuffer()).byteLength,
+                    answer.headers.get('content-range')];
+        };
+        const whole = await fetch('/sound.wav', {method: 'HEAD', cache: 'no-store'});
+        const etag = whole.headers.get('etag');
+        return [
+            await ask({headers: {Range: 'bytes=0-99'}}),
+            await ask({headers: {Range: 'bytes=-5'}}),
+            await ask({headers: {Range: 'bytes=99999999-'}}),
+            await ask({headers: {'If-None-Match': etag}}),
+            await ask({headers: {'If-Match': '"x"'}}),
+            await ask({method: 'HEAD'}),
+            (await ask({method: 'DELETE'}))[0],
+        ];
+    })()""")
+    size = len(sound())
+    assert [each[0] for each in found[:6]] == [206, 206, 416, 304, 412, 200]
+    assert [each[1] for each in found[:2]] == [100, 5]
+    assert found[1][2] == f"bytes {size - 5}-{size - 1}/{size}"
+    assert found[2][2] == f"bytes */{size}"
+    assert found[5][1] == 0
+    assert found[6] == 405
