@@ -95,6 +95,15 @@ def test_a_file_in_both_folders_is_taken_from_res_and_the_log_says_so(res, resmi
     assert body(statics, "/a.txt") == b"resmin"
 
 
+def test_many_hidden_files_are_five_lines_and_a_number(res, resmin, make):
+    for number in range(8):
+        for folder in (res, resmin):
+            (folder / f"{number}.txt").write_text("x")
+    lines = make().lines
+    assert len(lines) == 6
+    assert lines[-1] == "static: 3 more files are hidden so"
+
+
 def test_an_unreadable_file_is_one_line_and_the_others_are_served(res, make, monkeypatch):
     put(res, a_txt="a", b_txt="b")
     real = os.open

@@ -102,6 +102,14 @@ def test_generated_bytes_are_a_file_and_win_over_one(app, folder):
     assert app.asset("data.json") != "/data.json"
 
 
+def test_text_without_an_extension_is_text_and_bytes_are_bytes(app):
+    app.add_static("humans", "me")
+    app.add_static("data", b"me")
+    client = Client(app)
+    assert client.get("/humans").headers["content-type"] == "text/plain; charset=utf-8"
+    assert client.get("/data").headers["content-type"] == "application/octet-stream"
+
+
 def test_all_of_it_can_change_while_the_application_runs(app, folder):
     @app.post("/do")
     def do(req):
@@ -250,11 +258,17 @@ def test_folders_and_files_that_are_not_there_are_named_and_the_rest_is_served(a
     ]
 
 
-def test_the_applications_own_folder_shows_no_source_and_no_keys(app, folder):
+@pytest.mark.parametrize("how", ["serve", "parent", "res"])
+def test_the_applications_own_folder_shows_no_source_and_no_keys(app, folder, how):
     for name in ("app.py", "npp.conf", "server.key", "data.db"):
         (folder / name).write_text("secret")
-    app.serve(".")
-    client = Client(app, statics={"app_dir": str(folder)})
-    assert client.get("/a.css").status == 200
+    options = {"app_dir": str(folder)}
+    if how == "res":
+        options["res"] = "."
+    else:
+        app.serve("." if how == "serve" else "..")
+    client = Client(app, statics=options)
+    prefix = "/public" if how == "parent" else ""
+    assert client.get(f"{prefix}/a.css").status == 200
     for name in ("app.py", "npp.conf", "server.key", "data.db"):
-        assert client.get(f"/{name}").status == 404
+        assert client.get(f"{prefix}/{name}").status == 404

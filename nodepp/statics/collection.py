@@ -20,6 +20,7 @@ from .options import Options
 from .reading import content_key, finish
 from .refresh import Refresh
 from .slices import Slices
+from .tree import is_within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 ERR, WAR, INF, DBG = 1, 2, 3, 4
 
 CATCH_UP_S = 0.05  # after the start, when the first visitors have their answers
+HIDDEN_COUNT_MAX = 5  # files that others hide, of which a start says each; then their number
 WARNED_COUNT_MAX = 1000  # names of which asset() says that it does not know them
 
 
@@ -104,22 +106,26 @@ class Statics:
             host = self.hosts[given.name]
             for name, minified in ((given.res, False), (given.resmin, True)):
                 if name:
-                    self._add_root(host, Root(self._absolute(name), minified=minified),
-                                   is_expected=given is not main)
-        for folder in self.declared.folders:
-            self._add_folder(folder)
+                    folder = self._absolute(name)
+                    root = Root(folder, minified=minified, private=self._private(folder))
+                    self._add_root(host, root, is_expected=given is not main)
+        for declared in self.declared.folders:
+            self._add_folder(declared)
 
     def _add_folder(self, folder: Folder) -> Root:
-        private = () if folder.is_single else self._private(folder.path)
+        name = self._absolute(folder.path)
         root = Root(
-            self._absolute(folder.path), folder.prefix, has_index=bool(folder.flags & INDEX),
-            minified=bool(folder.flags & MINIFY), is_single=folder.is_single, private=private)
+            name, folder.prefix, has_index=bool(folder.flags & INDEX),
+            minified=bool(folder.flags & MINIFY), is_single=folder.is_single,
+            private=() if folder.is_single else self._private(name))
         self._add_root(self.hosts[folder.host], root, is_expected=True)
         return root
 
     def _private(self, folder: str) -> tuple[str, ...]:
-        """Where the application's own folder is served, its source and keys are not."""
-        if os.path.realpath(self._absolute(folder)) != os.path.realpath(self.config.app_dir):
+        """Where the application's own folder is served (or one that it lies in), its source and
+        keys are not.
+        """
+        if not is_within(os.path.realpath(folder), os.path.realpath(self.config.app_dir)):
             return ()
         from ..target import PRIVATE_SUFFIXES
 
@@ -149,13 +155,14 @@ class Statics:
         host.decide(made.path)
 
     def _report_hidden(self) -> None:
-        for host in self.hosts.values():
-            for root in host.roots:
-                for path, entry in root.found.items():
-                    winner = host.winners.get(path)
-                    if winner is not entry and winner is not None:
-                        by = winner.file or "what app.add_static was given"
-                        self.log(WAR, f"static: {entry.file} is hidden by {by}")
+        hidden = [
+            (entry.file, host.winners[path].file or "what app.add_static was given")
+            for host in self.hosts.values() for root in host.roots
+            for path, entry in root.found.items() if host.winners[path] is not entry]
+        for file, by in hidden[:HIDDEN_COUNT_MAX]:
+            self.log(WAR, f"static: {file} is hidden by {by}")
+        if len(hidden) > HIDDEN_COUNT_MAX:
+            self.log(WAR, f"static: {len(hidden) - HIDDEN_COUNT_MAX} more files are hidden so")
 
     # What is served.
 

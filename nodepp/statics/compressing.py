@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from .collection import Statics
     from .entry import Entry
 
+INF = 3
+
 CODED_S = 0.2  # codings that come in within this time are shown together
 
 
@@ -35,6 +37,8 @@ class Compressing:
         if self.is_on:
             compressor = self._make()
             self._add_all()
+            if compressor.pending:
+                self.statics.log(INF, f"static: compressing {compressor.pending:,} files first")
             compressor.run()
             self.statics.flush()
 

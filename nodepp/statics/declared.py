@@ -118,6 +118,10 @@ class Declared:
         what = "app.add_static"
         served = served_path(path, what, "path")
         if isinstance(body, str):
+            from .media import UNKNOWN, media_type
+
+            if not content_type and media_type(served) == UNKNOWN:
+                content_type = "text/plain; charset=utf-8"
             try:
                 body = body.encode()
             except UnicodeEncodeError:
