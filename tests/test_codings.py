@@ -805,7 +805,7 @@ def is_alive(number):
 
 def test_the_process_imports_little():
     code = (f"import sys; sys.path[:] = {sys.path!r}; from nodepp.statics import coder;"
-            " print(*sys.modules)")
+            " print(*sys.modules, flush=True); import os; os._exit(0)")
     made = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True,
                           check=True)
     assert not {"subprocess", "typing", "asyncio", "nodepp._core", "hashlib",
