@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import selectors
 import socket
 
 import pytest
-from harness import Server, requests_in
+from harness import Application, Server, requests_in
 
 from nodepp import _core
 
@@ -112,6 +113,25 @@ def test_a_callback_may_add_another_one(serve):
         _core.probe_clock(200)
         server.engine.turn(0)
     assert called == ["a", "b"]
+
+
+def test_a_wait_below_a_second_is_asked_of_the_selector_as_it_is():
+    """The division was one of whole numbers: 150 ms were 0 s, and the engine spun."""
+    asked = []
+
+    class Selector(selectors.DefaultSelector):
+        def select(self, timeout=None):
+            asked.append(timeout)
+            return super().select(0)
+
+    engine = _core.Engine(
+        {"poller": "selectors", "selector_factory": Selector}, _core.Router(), Application())
+    engine.open([])
+    _core.probe_clock(1000)                    # nothing has happened for long
+    engine.turn(150)
+    engine.turn(150)
+    engine.close()
+    assert 0.15 in asked
 
 
 @pytest.mark.parametrize(("order", "flags"), [((1,), 0), ((0, 0), 0), ((), 0), (None, 1)])

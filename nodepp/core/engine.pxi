@@ -328,7 +328,7 @@ cdef int engine_open_rooms(Engine engine, list listeners) except -1:
     loop_wakeup_fd = engine.settings.get("wakeup_fd", -1)
     if loop_wakeup_fd >= 0 and poller_add(loop_wakeup_fd, LOOP_KEY_WAKEUP, POLLER_READ) < 0:
         raise OSError(errno, "the wake-up descriptor cannot be watched")
-    engine_started_s = clock_now_ms / 1000
+    engine_started_s = clock_now_ms / 1000.0
     return 0
 
 
@@ -364,8 +364,8 @@ cdef dict engine_stats(Engine engine):
         timeouts_send=stats.timeouts_send, timeouts_idle=stats.timeouts_idle,
         handler_errors=stats.handler_errors, detached_requests=stats.detached_requests,
         reads_ahead=readahead_count,
-        busy_ns=stats.busy_ns, average_us=stats.busy_ns / 1000 / answered,
+        busy_ns=stats.busy_ns, average_us=stats.busy_ns / 1000.0 / answered,
         buffer_memory_used=memory_used, buffer_memory_high_water=memory_high_water,
         turns=stats.turns, accept_pauses=stats.accept_pauses, poller=engine.poller,
-        uptime_s=clock_now_ms / 1000 - engine_started_s)
+        uptime_s=clock_now_ms / 1000.0 - engine_started_s)
     return figures

@@ -303,7 +303,7 @@ cdef int poller_selectors_wait(int timeout_ms) except -2:
     """EVENT_READ and EVENT_WRITE are 1 and 2, as POLLER_READ and POLLER_WRITE are."""
     cdef int count = 0
     cdef int fd
-    for selected, mask in poller_selector.select(None if timeout_ms < 0 else timeout_ms / 1000):
+    for selected, mask in poller_selector.select(None if timeout_ms < 0 else timeout_ms / 1000.0):
         fd = selected.fd
         if count == EVENT_COUNT_MAX:
             break
