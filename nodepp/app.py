@@ -350,9 +350,11 @@ class App:
         travel in a Snapshot (nodepp.statics).
         """
         global _latest
+        from weakref import ref
+
         core = import_core()
         self._is_frozen = True
-        _latest = self
+        _latest = ref(self)
         router: Router = core.Router()
         for route in self._routes:
             flags = 0 if route.compress else core.FLAG_NO_COMPRESS
@@ -400,7 +402,9 @@ class App:
             raise RouteError(f"{what}: the application is running already, register before that")
 
 
-_latest: App | None = None  # the application that was frozen last: the one that is served
+# The application that was frozen last: the one that is served. A weak reference, for it shall not
+# keep the files of an application that nobody has any more.
+_latest: Callable[[], App | None] = type(None)
 
 
 def asset(name: str, host: str = "") -> str:
@@ -408,9 +412,7 @@ def asset(name: str, host: str = "") -> str:
 
     Before there is one, the plain path.
     """
-    if _latest is not None:
-        return _latest.asset(name, host)
-    return App().asset(name, host)
+    return (_latest() or App()).asset(name, host)
 
 
 class Timer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from nodepp import App
 from nodepp.statics import Options, Statics
 from nodepp.statics.report import human
@@ -28,7 +30,9 @@ def test_the_banner_says_what_is_there_and_what_is_still_to_come(tmp_path, monke
     statics = make(tmp_path)
     assert statics.banner() == "res other  3 files  5 KiB in memory  compressing 2 of 2"
     statics.precompress()
-    assert statics.banner().endswith("in memory  (zstd, br and gzip save 79 %)")
+    # Of what compresses; the figure moves a little with the coders' versions.
+    assert re.fullmatch(r"res other  3 files  5 KiB in memory  \(zstd, br and gzip save 9\d %\)",
+                        statics.banner())
     statics.end()
 
 

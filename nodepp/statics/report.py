@@ -33,7 +33,7 @@ def banner(statics: Statics) -> str:
         total = sum(entry.varies for entry in in_memory)
         rows.append(f"compressing {untried:,} of {total:,}")
     else:
-        saved = saving(in_memory)
+        saved = saving([entry for entry in in_memory if entry.varies])
         if saved:
             rows.append(f"(zstd, br and gzip save {saved:.0f} %)")
     return "  ".join(rows)
@@ -63,7 +63,9 @@ def memory_of(statics: Statics) -> list[int]:
 
 
 def saving(entries: list[Entry]) -> float:
-    """Per cent that a client which takes all codings does not have to fetch."""
+    """Per cent that a client which takes all codings does not have to fetch. Of what compresses:
+    one video would hide what is saved of all else.
+    """
     whole = sum(len(entry.sent or b"") for entry in entries)
     least = sum(min([len(entry.sent or b""), *(len(data) for data, _ in entry.coded.values())])
                 for entry in entries)
