@@ -278,7 +278,8 @@ class App:
         directory: absolute, or relative to the application's folder. prefix: "static" or "/static";
         "" for the root. flags: FileFlags; INDEX (1), index.html stands for its folder; MINIFY, CSS
         and JavaScript are minified. host: one of app.add_host(). May be called while the server
-        runs. Raises RouteError for arguments that cannot work.
+        runs, on its thread (handlers, events, timers). Raises RouteError for arguments that cannot
+        work.
         """
         folder = self.declared.serve(directory, prefix, flags, host)
         if self.statics is not None:
@@ -309,8 +310,8 @@ class App:
         and Range. They win over a file of the same path.
 
         body: a str is encoded as UTF-8. content_type: "" takes it from the path's extension. May be
-        called while the server runs, and again for the same path. Raises RouteError for arguments
-        that cannot work.
+        called while the server runs, on its thread, and again for the same path. Raises RouteError
+        for arguments that cannot work.
         """
         made = self.declared.add_static(path, body, content_type, host)
         if self.statics is not None:

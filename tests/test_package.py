@@ -102,6 +102,7 @@ def test_a_missing_core_is_said_with_what_to_do(tmp_path):
     }
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.glob("*.py")), ids=lambda file: file.name)
+@pytest.mark.parametrize(
+    "file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_every_module_is_python_3_9(file):
     ast.parse(file.read_text(), feature_version=(3, 9))

@@ -460,3 +460,27 @@ def test_what_is_no_http_is_refused(data):
     for cut in (None, 1):
         with pytest.raises(ProtocolError):
             read(data, cut=cut)
+
+
+# Public files.
+
+
+def test_settings_of_public_files_are_given_by_name(tmp_path):
+    (tmp_path / "a.css").write_text("p { color: red }\n" * 100)
+    options = {"expires_statics_ms": 60_000, "precompress": True}
+    with Client(App(), res=str(tmp_path), statics=options) as client:
+        answer = client.get("/a.css", headers={"Accept-Encoding": "zstd"})
+        assert answer.headers["content-encoding"] == "zstd"
+        assert answer.headers["cache-control"] == "public, max-age=60"
+        assert client.app.asset("a.css") != "/a.css"
+    with pytest.raises(TypeError, match="there is no setting 'expires'"):
+        Client(App(), statics={"expires": 5}).get("/")
+
+
+def test_a_file_that_changed_is_seen_when_it_is_looked_for(tmp_path):
+    (tmp_path / "a.txt").write_text("one")
+    with Client(App(), res=str(tmp_path)) as client:
+        assert client.get("/a.txt").text == "one"
+        (tmp_path / "a.txt").write_text("two")
+        client.app.statics.refresh()
+        assert client.get("/a.txt").text == "two"
