@@ -17,7 +17,9 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-DEADLINE_S = 60.0
+DEADLINE_S = 30.0
+QUIET_S = 0.5                     # without an event after a page is there
+LATE_S = 0.1                      # the same, when all its requests have ended
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
@@ -51,8 +53,8 @@ class Exchange:
     cached: bool = False             # answered out of the browser's own cache, without a request
     wire_size: int = 0               # bytes that came over the network, with the head
     sent: dict[str, str] = field(default_factory=dict)
-    done: bool = False
     failed: str = ""
+    finished: bool = False
 
 
 class Chromium:
@@ -112,16 +114,19 @@ class Chromium:
         os.write(self._to, json.dumps(message).encode() + b"\0")
         while True:
             found = self._receive()
+            assert found, f"the browser does not answer to {method}"
             if found.get("id") == self._count:
                 assert "error" not in found, found
                 return found["result"]
             self._events.append(found)
 
-    def _receive(self) -> dict:
-        deadline = time.monotonic() + DEADLINE_S
+    def _receive(self, wait_s: float = DEADLINE_S) -> dict:
+        """The next message; {} when none comes in time."""
+        deadline = time.monotonic() + wait_s
         while b"\0" not in self._text:
             rest = deadline - time.monotonic()
-            assert rest > 0, "the browser says nothing"
+            if rest <= 0:
+                return {}
             if select.select([self._from], [], [], rest)[0]:
                 data = os.read(self._from, 1 << 20)
                 assert data, "the browser has ended"
@@ -148,10 +153,16 @@ class Chromium:
         self._events.clear()
         self.call(method, **params)
         loaded = False
-        while not (loaded and all(each.done for each in exchanges.values())):
-            event = self._events.pop(0) if self._events else self._receive()
+        while True:
+            finished = loaded and all(each.finished for each in exchanges.values())
+            # Some events come late, and some of them never: it is silent, then.
+            wait_s = (LATE_S if finished else QUIET_S) if loaded else DEADLINE_S
+            event = self._events.pop(0) if self._events else self._receive(wait_s)
+            if not event:
+                break
             loaded = loaded or event.get("method") == "Page.loadEventFired"
             note(exchanges, event.get("method", ""), event.get("params", {}))
+        assert loaded, f"the page is not there: {exchanges}"
         return {each.path: each for each in exchanges.values()}
 
 
@@ -163,26 +174,30 @@ def note(exchanges: dict[str, Exchange], method: str, params: dict) -> None:
         if url.startswith("http"):
             path = "/" + url.split("/", 3)[3]
             exchanges[number] = Exchange(path, params.get("type", ""))
+            exchanges[number].sent = lowered(params["request"]["headers"])
         return
     exchange = exchanges.get(number)
     if exchange is None:
         return
     if method == "Network.requestWillBeSentExtraInfo":
-        exchange.sent = {name.lower(): value for name, value in params["headers"].items()}
+        exchange.sent = lowered(params["headers"])
     elif method == "Network.requestServedFromCache":
-        exchange.cached = exchange.done = True     # nothing more need come
+        exchange.cached = exchange.finished = True     # nothing more need come
     elif method == "Network.responseReceived":
         response = params["response"]
         exchange.status = exchange.status or response["status"]
-        exchange.fields = exchange.fields or {
-            name.lower(): value for name, value in response["headers"].items()}
+        exchange.fields = exchange.fields or lowered(response["headers"])
         exchange.cached = exchange.cached or response.get("fromDiskCache", False)
     elif method == "Network.responseReceivedExtraInfo":
         exchange.status = params["statusCode"]
-        exchange.fields = {name.lower(): value for name, value in params["headers"].items()}
+        exchange.fields = lowered(params["headers"])
     elif method == "Network.loadingFinished":
         exchange.wire_size = int(params["encodedDataLength"])
-        exchange.done = True
+        exchange.finished = True
     elif method == "Network.loadingFailed":
         exchange.failed = params["errorText"]
-        exchange.done = True
+        exchange.finished = True
+
+
+def lowered(fields: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in fields.items()}
