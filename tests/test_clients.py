@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import hashlib
 import http.client
 import io
@@ -100,6 +101,7 @@ def version(req):
 BIG = b"0123456789abcdef" * 65536
 STREAM = b"".join(b"%05d" % number for number in range(2000))
 BODY = random.Random(3).randbytes(2_500_000)
+BOOK = b"".join(b"%d bottles of beer on the wall\n" % number for number in range(9000))
 BODY_SHA256 = hashlib.sha256(BODY).hexdigest()
 
 
@@ -108,9 +110,14 @@ def address(tmp_path_factory):
     """host:port of a nodepp-run that serves APP; stopped by SIGTERM, and then its status is 0."""
     folder = tmp_path_factory.mktemp("clients")
     (folder / "app.py").write_text(APP)
+    (folder / "res" / "sub").mkdir(parents=True)
+    (folder / "res" / "book.txt").write_bytes(BOOK)
+    (folder / "res" / "sub" / "index.html").write_text("<p>index")
+    (folder / "res" / "large.bin").write_bytes(BODY)
     code = "from nodepp.cli import main; raise SystemExit(main())"
     server = subprocess.Popen(
-        [sys.executable, "-c", code, "app.py", "--port", "0"],
+        [sys.executable, "-c", code, "app.py", "--port", "0", "--precompress",
+         "--static-memory", "1m", "--static-cache", str(folder / "cache")],
         cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -299,6 +306,128 @@ def test_aiohttp_with_many_at_once(url):
     assert asyncio.run(work()) == [b"%d" % number for number in range(200)]
 
 
+# Static files: codings, ranges, conditions, as each client asks for them.
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+def test_curl_decodes_a_static_file(url, coding):
+    """--compressed decodes what curl was built with; the other codings are decoded here."""
+    features = run("curl", "--version").decode()
+    built = {"gzip": "libz", "br": "brotli", "zstd": "zstd"}[coding] in features
+    words = ("-H", f"Accept-Encoding: {coding}") + (("--compressed",) if built else ())
+    head = curl("-I", "-H", f"Accept-Encoding: {coding}", f"{url}/book.txt").decode()
+    assert f"Content-Encoding: {coding}\r\n" in head
+    body = curl(*words, f"{url}/book.txt")
+    assert decoded(body, "" if built else coding) == BOOK
+
+
+def decoded(body: bytes, coding: str) -> bytes:
+    if coding == "gzip":
+        return gzip.decompress(body)
+    if coding == "br":
+        return pytest.importorskip("brotli").decompress(body)
+    if coding == "zstd":
+        return pytest.importorskip("zstandard").ZstdDecompressor().decompress(body)
+    return body
+
+
+def test_curl_gets_ranges(url):
+    assert curl("-r", "5-9", f"{url}/book.txt") == BOOK[5:10]
+    assert curl("-r", "-7", f"{url}/large.bin") == BODY[-7:]
+    assert curl("-r", "2499990-", f"{url}/large.bin") == BODY[2_499_990:]
+    parts = curl("-r", "0-1,1000000-1000004", f"{url}/large.bin")
+    assert BODY[:2] in parts and BODY[1_000_000:1_000_005] in parts
+
+
+def test_curl_resumes_a_download(url, tmp_path):
+    for name, whole in (("book.txt", BOOK), ("large.bin", BODY)):
+        path = tmp_path / name
+        path.write_bytes(whole[:100_001])
+        curl("-C", "-", "-o", str(path), f"{url}/{name}")
+        assert path.read_bytes() == whole
+
+
+def test_curl_keeps_tags_and_dates(url, tmp_path):
+    """--etag-compare and -z: nothing is downloaded a second time."""
+    tag, body = str(tmp_path / "tag"), str(tmp_path / "body")
+    curl("--etag-save", tag, "-o", body, f"{url}/book.txt")
+    for words in (("--etag-compare", tag), ("-z", body)):
+        said = curl("-R", *words, "-o", "/dev/null", "-w", "%{http_code} %{size_download}",
+                    f"{url}/book.txt")
+        assert said == b"304 0"
+
+
+def test_curl_follows_to_the_slash(url):
+    assert curl("-L", f"{url}/sub?a=1") == b"<p>index"
+    said = curl("-o", "/dev/null", "-w", "%{redirect_url}", f"{url}/sub?a=1")
+    assert said == f"{url}/sub/?a=1".encode()
+
+
+def test_wget_mirrors_and_continues(url, tmp_path):
+    (tmp_path / "large.bin").write_bytes(BODY[:1_234_567])
+    run("wget", "-q", "-c", "-P", str(tmp_path), f"{url}/large.bin")
+    assert (tmp_path / "large.bin").read_bytes() == BODY
+
+
+def test_requests_and_urllib3_decode_static_files(url):
+    requests = pytest.importorskip("requests")
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.get(f"{url}/book.txt", timeout=DEADLINE_S)
+        assert answer.content == BOOK
+        assert answer.headers["content-encoding"] in ("gzip", "br", "zstd")
+        tag = answer.headers["etag"]
+        fields = {"If-None-Match": tag}
+        assert session.get(f"{url}/book.txt", headers=fields, timeout=DEADLINE_S).status_code == 304
+        part = session.get(f"{url}/large.bin", headers={"Range": "bytes=9-19"}, timeout=DEADLINE_S)
+        assert (part.status_code, part.content) == (206, BODY[9:20])
+        assert session.get(f"{url}/sub", timeout=DEADLINE_S).url == f"{url}/sub/"
+
+
+def test_httpx_decodes_static_files(url):
+    httpx = pytest.importorskip("httpx")
+    with httpx.Client(base_url=url, trust_env=False, timeout=DEADLINE_S) as client:
+        answer = client.get("/book.txt")
+        assert answer.content == BOOK
+        assert answer.headers["content-encoding"] in ("gzip", "br", "zstd")
+        assert client.get("/book.txt", headers={"Accept-Encoding": "identity"}).content == BOOK
+        assert client.get("/large.bin", headers={"Range": "bytes=-3"}).content == BODY[-3:]
+        beyond = client.get("/large.bin", headers={"Range": f"bytes={len(BODY)}-"})
+        assert (beyond.status_code, beyond.headers["content-range"]) == (
+            416, f"bytes */{len(BODY)}")
+
+
+def test_aiohttp_decodes_static_files(url):
+    aiohttp = pytest.importorskip("aiohttp")
+
+    async def work():
+        async with aiohttp.ClientSession(trust_env=False) as session:
+            async with session.get(f"{url}/book.txt") as answer:
+                assert answer.headers["Content-Encoding"] in ("gzip", "br", "zstd", "deflate")
+                assert await answer.read() == BOOK
+            async with session.get(f"{url}/large.bin", headers={"Range": "bytes=1-5"}) as answer:
+                assert (answer.status, await answer.read()) == (206, BODY[1:6])
+            return await asyncio.gather(*(fetch(session, number) for number in range(60)))
+
+    async def fetch(session, number):
+        start = number * 40_000
+        fields = {"Range": f"bytes={start}-{start + 39_999}"}
+        async with session.get(f"{url}/large.bin", headers=fields) as answer:
+            return await answer.read()
+
+    assert b"".join(asyncio.run(work())) == BODY[:2_400_000]
+
+
+def test_http_client_asks_for_the_head_of_a_static_file(address):
+    connection = http.client.HTTPConnection(address, timeout=DEADLINE_S)
+    with contextlib.closing(connection):
+        for path, size in (("/book.txt", len(BOOK)), ("/large.bin", len(BODY))):
+            connection.request("HEAD", path)
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (200, b"")
+            assert answer.headers["Content-Length"] == str(size)
+            assert answer.headers["Accept-Ranges"] == "bytes"
+
+
 # Programs that measure; here they only have to be content.
 
 def test_ab_with_and_without_keep_alive(url):
@@ -320,7 +449,7 @@ def test_wrk(url):
     assert "Non-2xx" not in said
 
 
-@pytest.mark.parametrize("path", ["/hello", "/stream", "/big"])
+@pytest.mark.parametrize("path", ["/hello", "/stream", "/big", "/book.txt", "/large.bin"])
 def test_h2load_over_http_1_1(url, path):
     said = run("h2load", "--h1", "-n", "200", "-c", "4", "-m", "8", f"{url}{path}").decode()
     assert "200 total, 200 started, 200 done, 200 succeeded, 0 failed, 0 errored" in said
