@@ -21,7 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BUILD = ROOT / "build" / "fuzz"
 LIBRARY = BUILD / "lib"
-TARGETS = ("parser", "engine", "form")
+TARGETS = ("parser", "engine", "form", "statics")
 
 # What is undefined traps: the runtime that atheris preloads knows of addresses only. Cython calls
 # functions through other types and adds 0 to NULL, which is what the two exceptions are for.
@@ -63,8 +63,10 @@ def prepare() -> None:
     if not stamp.exists() or stamp.read_text() != digest:
         build()
         stamp.write_text(digest)
-    for path in (ROOT / "nodepp").glob("*.py"):
-        shutil.copy(path, LIBRARY / "nodepp")
+    for path in (ROOT / "nodepp").glob("**/*.py"):
+        there = LIBRARY / path.relative_to(ROOT)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, there)
 
 
 def directives() -> list[str]:
