@@ -1,42 +1,35 @@
 """An application: routes, error pages, events. While it is being written it is plain lists;
 freeze() makes of them the table that the core reads.
 
-Uses routes.py (patterns and handlers), errors.py (the default error page), nodepp._core (only when
-frozen or run).
+Uses routes.py (patterns and handlers), host.py (what the core asks of Python), public_files.py
+(app.serve and the like), nodepp._core (only when frozen or run).
 """
 
 from __future__ import annotations
 
-from . import errors
-from .errors import HTTPError, NodeppError, RouteError, StartError
+from .errors import RouteError, StartError
+from .host import Host as Host
+from .host import import_core as import_core
+from .public_files import PublicFiles
 from .routes import Route, call_order, check_handler, handler_name, signature_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
     from typing import Any, Callable, TypeVar, Union
 
-    from ._core import Engine, File, Request, Resource, Router
-    from .statics import Statics
-    from .statics.declared import Declared
+    from ._core import Engine, Router
 
     Handler = Callable[..., Any]
     HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
     Cause = Union[int, type[BaseException]]
-    FileName = Union[str, os.PathLike[str]]
-
-# Levels of the log, as in npp.conf's logLevel.
-ALWAYS, ERR, WAR, INF, DBG = 0, 1, 2, 3, 4
 
 # The settings under "app." of the configuration, without the prefix. Filled before the application
 # is imported, so that its module level can read app.config already; each App begins with a copy.
 user_settings: dict[str, str] = {}
 
-HTML = "text/html; charset=utf-8"
 
-
-class App:
+class App(PublicFiles):
     """A web application.
 
     Handlers are registered with decorators and called as handler(req, …) on the engine's thread,
@@ -44,11 +37,10 @@ class App:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.config: dict[str, str] = dict(user_settings)
         self.host = Host(self)
         self.engine: Engine | None = None  # the one that serves it, while it is being served
-        self.statics: Statics | None = None  # its public files, from the start of the server on
-        self._declared: Declared | None = None
         self._routes: list[Route] = []
         self._known: dict[tuple[object, str], Route] = {}
         self._error_handlers: dict[Cause, tuple[Handler, bool]] = {}
@@ -259,89 +251,6 @@ class App:
             except Exception as exc:
                 self.host.log_exception(f"on_stop {handler_name(handler)}", exc)
 
-    # Public files. What is declared here is read when the server starts.
-
-    @property
-    def declared(self) -> Declared:
-        """What was said with the methods below."""
-        if self._declared is None:
-            from .statics.declared import Declared
-
-            self._declared = Declared()
-        return self._declared
-
-    def serve(
-        self, directory: FileName, prefix: str = "", flags: int = 1, host: str = ""
-    ) -> None:
-        """Serves the files of a folder, and of all folders in it, below a prefix of the path.
-
-        directory: absolute, or relative to the application's folder. prefix: "static" or "/static";
-        "" for the root. flags: FileFlags; INDEX (1), index.html stands for its folder; MINIFY, CSS
-        and JavaScript are minified. host: one of app.add_host(). May be called while the server
-        runs, on its thread (handlers, events, timers). Raises RouteError for arguments that cannot
-        work.
-        """
-        folder = self.declared.serve(directory, prefix, flags, host)
-        if self.statics is not None:
-            self.statics.add_folder(folder)
-
-    def serve_file(self, file: FileName, path: str = "", host: str = "") -> None:
-        """Serves a single file.
-
-        path: where; "" for its own name at the root, and one that ends with a slash for its own
-        name there. For the rest see serve().
-        """
-        folder = self.declared.serve_file(file, path, host)
-        if self.statics is not None:
-            self.statics.add_folder(folder)
-
-    def unserve(self, prefix_or_path: str) -> None:
-        """Takes away what serve(), serve_file() or add_static() serves there, on all hosts. Raises
-        RouteError when nothing is.
-        """
-        gone = self.declared.unserve(prefix_or_path)
-        if self.statics is not None:
-            self.statics.remove(gone)
-
-    def add_static(
-        self, path: str, body: bytes | str, content_type: str = "", host: str = ""
-    ) -> None:
-        """Serves bytes that the application made as if they were a file: compressed, with an ETag
-        and Range. They win over a file of the same path.
-
-        body: a str is encoded as UTF-8. content_type: "" takes it from the path's extension. May be
-        called while the server runs, on its thread, and again for the same path. Raises RouteError
-        for arguments that cannot work.
-        """
-        made = self.declared.add_static(path, body, content_type, host)
-        if self.statics is not None:
-            self.statics.add_generated(made)
-
-    def add_host(self, host: str, res: str = "", resmin: str = "", snippets: str = "") -> None:
-        """A host with files of its own, told by the Host field: "example.com", which is
-        "www.example.com" too.
-
-        res, resmin, snippets: its folders, absolute or relative to the application's; "" for none.
-        Nothing of the main host's files is served for it. Before the start only; raises RouteError
-        for what is no name, or is there already.
-        """
-        if self.statics is not None and self.statics.is_loaded:
-            raise RouteError(f"app.add_host({host!r}): the files are read already, add it before")
-        self.declared.add_host(host, res, resmin, snippets)
-
-    def asset(self, name: str, host: str = "") -> str:
-        """The URL path of a public file, with a fingerprint in it that changes with the content:
-        asset("css/app.css") gives "/css/app.3f2a9c1b2d.css", which browsers keep for ever.
-
-        A query or fragment stays. host: the Host field of the request, for one of app.add_host().
-        What is not known gives its plain path, and one line in the log.
-        """
-        if self.statics is None:
-            from .statics import Options, Statics
-
-            return Statics(self, Options()).asset(name, host)
-        return self.statics.asset(name, host)
-
     # Running.
 
     def freeze(self) -> Router:
@@ -430,183 +339,6 @@ class Timer:
             self.handler()
         except Exception as exc:
             self.host.log_exception(f"every {handler_name(self.handler)}", exc)
-
-
-class Host:
-    """What the core asks of Python: error pages, the log, JSON. Attributes may be replaced until
-    the Engine is made.
-
-    verbose: log all frames of an exception, not the user's own only.
-    log: where messages go, log(level, message) with levels 0 ALWAYS, 1 ERR, 2 WAR, 3 INF, 4 DBG.
-    """
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-        self.verbose = False
-        self.log: Callable[[int, str], None] = write_log
-        self.json_encode: Callable[[Any], bytes] = self._first_json_encode
-        self.json_decode: Callable[[bytes], Any] = json_decode
-
-    def error(self, req: Request, status: int, exc: BaseException | None) -> Any:
-        """The answer for an error, as a handler would give it.
-
-        status: 404, 405 … for what the core found; exc: what a handler raised, else None. Never
-        raises: what an error handler raises is logged, and the default page is given.
-        """
-        problem = self._problem(status, exc)
-        if not self.expects(problem):
-            self.log_exception(f"{req.method} {req.target}", problem)
-        try:
-            return self._answer(req, problem)
-        except HTTPError as second:
-            return self.page(req, second)
-        except Exception as second:
-            self.log_exception(f"{req.method} {req.target}: error handler", second)
-            return self.page(req, second)
-
-    def _problem(self, status: int, exc: BaseException | None) -> BaseException:
-        """What went wrong as an exception: a miss or an unreadable body becomes an HTTPError."""
-        if exc is None:
-            return HTTPError(status)
-        if isinstance(exc, import_core().RequestError):
-            return HTTPError(exc.status, str(exc) or None)
-        return exc
-
-    def expects(self, exc: BaseException) -> bool:
-        """Whether an exception is an answer of the application rather than a fault: HTTPError, or
-        one with a handler.
-        """
-        handlers = self.app._error_handlers
-        return isinstance(exc, HTTPError) or any(cls in handlers for cls in type(exc).__mro__)
-
-    def _answer(self, req: Request, problem: BaseException) -> Any:
-        """Calls the error handler for the exception's class or nearest base, else for its status,
-        else gives the default page.
-        """
-        req.status = status = status_of(problem)
-        if isinstance(problem, HTTPError):
-            for name, value in problem.headers:
-                req.set_header(name, value)
-        handlers = self.app._error_handlers
-        for cause in (*type(problem).__mro__, status):
-            if cause in handlers:
-                handler, takes_exception = handlers[cause]
-                return handler(req, problem) if takes_exception else handler(req)
-        return self.page(req, problem)
-
-    def page(self, req: Request, problem: BaseException) -> Any:
-        """The default error page, or its JSON form for a client that prefers JSON."""
-        req.status = status = status_of(problem)
-        detail = problem.detail if isinstance(problem, HTTPError) else None
-        if errors.prefers_json(req.header("accept")):
-            req.content_type = "application/json"
-            return self.json_encode(errors.error_json(status, detail))
-        req.content_type = HTML
-        return errors.error_page(status, detail)
-
-    def stream_error(self, req: Request, exc: BaseException) -> None:
-        """An iterator raised while it was being sent: too late for a page, the log has it."""
-        self.log_exception(f"{req.method} {req.target}: streaming", exc)
-
-    def _first_json_encode(self, obj: Any) -> bytes:
-        """Imports msgspec (35 ms) at the first JSON answer, and leaves its encoder as
-        `json_encode`, which the core calls directly from then on.
-        """
-        self.json_encode = _json().Encoder().encode
-        return self.json_encode(obj)
-
-    # Public files, snippets, templates, compression: each is imported when it is first used.
-
-    def open_file(self, resource: Resource) -> tuple[Resource, File] | None:
-        """A public file that is not in memory, opened for one answer; None when it has gone."""
-        statics = self.app.statics
-        return None if statics is None else statics.open_file(resource)
-
-    def snippet(self, name: str, authority: str = "") -> bytes:
-        """A snippet as it goes into a page, in UTF-8. authority: the request's Host field.
-
-        Raises LookupError, with what may have been meant, for an unknown name.
-        """
-        return statics_of(self.app).snippet(name, authority)
-
-    def render(self, req: Request, name: str, context: dict[str, Any]) -> str:
-        """The text of a Jinja2 template. See nodepp.templates.render()."""
-        from .templates import render
-
-        return render(self.app, req, name, context)
-
-    def compress(self, coding: str, data: bytes) -> bytes:
-        """Rendered text as "zstd" or "gzip", fast; raises LookupError without a coder."""
-        from .statics.codings import compress
-
-        # From now on the core calls it directly.
-        self.compress = compress  # type: ignore[method-assign]
-        return compress(coding, data)
-
-    def warm_up(self) -> None:
-        """Does that import before anybody waits for it."""
-        _json()
-
-    def log_exception(self, what: str, exc: BaseException) -> None:
-        """One entry in the error log: what was being done, then the user's frames, then the
-        exception.
-        """
-        from . import log
-
-        self.log(ERR, f"{what}: {log.exception_text(exc, self.verbose)}")
-
-
-def statics_of(app: App) -> Statics:
-    """The public files of an application; without a server, those of an application of defaults."""
-    if app.statics is None:
-        from .statics import Options, Statics
-
-        app.statics = Statics(app, Options())
-    return app.statics
-
-
-def status_of(problem: BaseException) -> int:
-    """The status that an exception is answered with."""
-    return problem.status if isinstance(problem, NodeppError) else 500
-
-
-def write_log(level: int, message: str) -> None:
-    """The default log. Imports when used, since most runs of a short script never log."""
-    from . import log
-
-    log.write(level, message)
-
-
-def json_decode(data: bytes) -> Any:
-    """The object of a JSON body. Raises ValueError when it is none."""
-    msgspec_json = _json()
-    try:
-        return msgspec_json.decode(data)
-    except Exception as exc:
-        # msgspec's DecodeError is no ValueError, and deep nesting is a RecursionError.
-        raise ValueError(str(exc)) from None
-
-
-_json_module: Any = None
-
-
-def _json() -> Any:
-    global _json_module
-    if _json_module is None:
-        import msgspec
-
-        _json_module = msgspec.json
-    return _json_module
-
-
-def import_core() -> Any:
-    """nodepp._core, or an ImportError that says how to build it."""
-    try:
-        # Not "from . import", which says the same for a module that is missing and one that fails.
-        import nodepp._core as _core
-    except ImportError as exc:
-        raise errors.core_missing(exc) from None
-    return _core
 
 
 def takes_two_arguments(handler: Handler) -> bool:

@@ -13,6 +13,7 @@ import sys
 import time
 
 from . import listeners as listening
+from .banner import banner, counted, raise_descriptor_limit
 from .errors import ConfigError, NodeppError, StartError
 from .log import ALWAYS, INF, WAR, exception_text, log
 
@@ -31,10 +32,6 @@ EXIT_USAGE = 2                  # wrong usage or configuration
 EXIT_START = 3                  # could not start
 
 WARM_UP_S = 0.5                 # after the start, when the first visitors have their answers
-
-# Descriptors beyond one for each connection: the core's places for refused peers (64), its reserve
-# (32), spool files and what the application opens.
-DESCRIPTORS_BESIDE = 256
 
 ACCESS_LOG_FORMATS = {"npp": 1, "combined": 2, "json": 3}
 
@@ -94,7 +91,7 @@ class Server:
             self._catch_signals()
             self.listeners = self._listen()
             site = self.find_site(self.config)
-            raise_descriptor_limit(self.config.max_connections + DESCRIPTORS_BESIDE)
+            raise_descriptor_limit(self.config.max_connections)
             self._serve(site)
         except KeyboardInterrupt:
             log.write(ALWAYS, "Stopped before it was ready.")
@@ -223,7 +220,7 @@ class Server:
     def _on_cut_signal(self, number: int, frame: Optional[FrameType]) -> None:
         if self.engine is None:
             raise KeyboardInterrupt
-        log.write(ALWAYS, f"Cut {_count(self.engine.connection_count, 'connection')}.")
+        log.write(ALWAYS, f"Cut {counted(self.engine.connection_count, 'connection')}.")
         self.stopping_since = self.stopping_since or time.perf_counter()
         self.engine.stop(0)
 
@@ -239,7 +236,7 @@ class Server:
         assert self.engine is not None
         self.stopping_since = time.perf_counter()
         open_count = self.engine.connection_count
-        log.write(ALWAYS, f"Stopping: {_count(open_count, 'connection')} open.")
+        log.write(ALWAYS, f"Stopping: {counted(open_count, 'connection')} open.")
         self.engine.stop(self.config.graceful_timeout_ms)
         self._turns_at_stop = self.engine.stats()["turns"]
         self.engine.every(0.05, self._close_listeners)
@@ -261,7 +258,7 @@ class Server:
         self.engine.flush_access_log()      # its last lines come before this one
         duration_s = time.perf_counter() - (self.stopping_since or time.perf_counter())
         count = self.engine.stats()["requests"]
-        log.write(ALWAYS, f"Stopped in {duration_s:.1f} s, after {_count(count, 'request')}.")
+        log.write(ALWAYS, f"Stopped in {duration_s:.1f} s, after {counted(count, 'request')}.")
 
     # --- settings that may change ---------------------------------------------------------------
 
@@ -352,72 +349,6 @@ class Server:
         sys.stderr.flush()
 
 
-def banner(
-    config: Config,
-    site: Site,
-    listeners: Sequence[listening.Listener],
-    stats: Mapping[str, Any],
-    started: float,
-) -> list[str]:
-    """At most eight lines; each is something an operator must know."""
-    from . import __version__
-    from .settings import KEYS, format_value
-
-    python = ".".join(map(str, sys.version_info[:3]))
-    urls = [listener.url for listener in listeners]
-    if len(urls) > 3:
-        urls[2:] = [f"and {len(urls) - 2} more"]
-    sizes = {key.attribute: format_value(key, getattr(config, key.attribute)) for key in KEYS}
-    static = site.statics.banner()
-    rows = [
-        f"nodepp {__version__}  Python {python}  engine {stats['poller']}  pid {os.getpid()}",
-        f" app      {site.text}",
-        f" listen   {'  '.join(urls)}",
-        f" static   {static}",
-        f" limits   {stats['connection_slots']:,} connections  body {sizes['max_payload']}"
-        f"  buffers {sizes['buffer_memory']}  files {descriptor_limit():,}",
-    ]
-    if not static:
-        del rows[3]
-    if config.conf_path:
-        from .log import short_path
-
-        rows.append(f" conf     {short_path(config.conf_path)}")
-    took_ms = (time.perf_counter() - started) * 1000
-    rows.append(f"Ready in {took_ms:.0f} ms. Ctrl-C to stop.")
-    return rows
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def descriptor_limit() -> int:
-    """How many descriptors this process may have open."""
-    import resource
-
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-
-def raise_descriptor_limit(needed: int) -> None:
-    """Raises the soft limit as far as `needed`; a warning names what it got if that is less."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    unlimited = resource.RLIM_INFINITY
-    if soft in (unlimited, needed) or soft > needed:
-        return
-    wanted = needed if hard == unlimited else min(needed, hard)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (ValueError, OSError):
-        wanted = soft                       # macOS refuses more than kern.maxfilesperproc
-    if wanted < needed:
-        room = max(0, wanted - DESCRIPTORS_BESIDE)
-        log.write(WAR, f"Only {wanted:,} descriptors: about {room:,} connections instead of"
-                       f" {needed - DESCRIPTORS_BESIDE:,}. Try: ulimit -n {needed}")
-
-
 # --- app.run() ----------------------------------------------------------------------------------
 
 _is_running = False
@@ -472,7 +403,7 @@ def site_of(app: App, text: str, config: Config) -> Site:
             log.write(WAR, f"{config.origins[attribute]}: there is no folder {path}.")
     app.statics = Statics(app, config)
     count = app.route_count
-    routes = f"  ({_count(count, 'route')})" if count else ""
+    routes = f"  ({counted(count, 'route')})" if count else ""
     return Site(app, text + routes)
 
 

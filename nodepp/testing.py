@@ -15,19 +15,19 @@ test sees is what a browser would.
 
 from __future__ import annotations
 
-import os
 import socket
 import time
-from http.cookies import SimpleCookie
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from .answers import ProtocolError, Reader, Response
 from .app import App, import_core
-from .statics.media import media_type
+from .testing_bodies import encode_body as encode_body
+from .testing_bodies import pairs_of
+from .testing_cookies import CookieJar as CookieJar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from types import ModuleType, TracebackType
     from typing import Any, Union
 
@@ -186,10 +186,10 @@ class Client:
         target_url = self._whole_url(url)
         if params is not None:
             joint = "&" if urlsplit(target_url).query else "?"
-            target_url = f"{target_url}{joint}{urlencode(_pairs(params))}"
+            target_url = f"{target_url}{joint}{urlencode(pairs_of(params))}"
         body, content_type = encode_body(json, data, files)
         follows = self.follow_redirects if follow_redirects is None else follow_redirects
-        fields = _pairs(headers)
+        fields = pairs_of(headers)
         history: list[Response] = []
         while True:
             answer = self._exchange(method, target_url, fields, cookies, body, content_type)
@@ -358,171 +358,3 @@ def _converse(
             )
         if not moved:
             engine.turn(5)
-
-
-# The body.
-
-
-def encode_body(json: Any, data: Any, files: Any) -> tuple[bytes | None, str | None]:
-    """(body, content type) of what was given to Client.request; None where there is nothing to
-    send.
-    """
-    if json is not None:
-        if data is not None or files is not None:
-            raise TypeError("json stands alone: it cannot be sent together with data or files")
-        import json as module
-
-        return module.dumps(json).encode(), "application/json"
-    if files is not None:
-        if isinstance(data, (bytes, str)):
-            raise TypeError("data beside files is a form: a mapping or pairs")
-        return encode_multipart(_pairs(data), files)
-    if data is None:
-        return None, None
-    if isinstance(data, bytes):
-        return data, None
-    if isinstance(data, str):
-        return data.encode(), None
-    return urlencode(_pairs(data)).encode(), "application/x-www-form-urlencoded"
-
-
-def encode_multipart(fields: list[tuple[str, str]], files: Any) -> tuple[bytes, str]:
-    """A multipart/form-data body (RFC 7578) and its content type."""
-    boundary = os.urandom(16).hex()
-    pieces = []
-    for name, value in fields:
-        head = f'Content-Disposition: form-data; name="{_quoted(name)}"'
-        pieces.append((head, value.encode()))
-    for name, given in files.items() if hasattr(files, "items") else files:
-        file_name, content, content_type = _file(name, given)
-        head = (
-            f'Content-Disposition: form-data; name="{_quoted(name)}";'
-            f' filename="{_quoted(file_name)}"\r\nContent-Type: {content_type}'
-        )
-        pieces.append((head, content))
-    body = b"".join(
-        f"--{boundary}\r\n{head}\r\n\r\n".encode() + content + b"\r\n" for head, content in pieces
-    )
-    return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
-
-
-def _file(name: str, given: File) -> tuple[str, bytes, str]:
-    """(file name, content, content type) of one file as it may be given."""
-    content_type = None
-    file_name = None
-    if isinstance(given, tuple):
-        file_name, given, *rest = given
-        content_type = rest[0] if rest else None
-    if hasattr(given, "read"):
-        file_name = file_name or os.path.basename(getattr(given, "name", name))
-        given = given.read()
-    content = given.encode() if isinstance(given, str) else bytes(given)
-    file_name = name if file_name is None else file_name
-    return file_name, content, content_type or media_type(file_name)
-
-
-def _quoted(text: str) -> str:
-    """A name inside the quotes of Content-Disposition, as browsers write it (HTML standard,
-    multipart/form-data).
-    """
-    return text.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
-
-
-def _pairs(source: Pairs | None) -> list[tuple[str, str]]:
-    """(name, value) pairs of str; a list or tuple as a mapping's value repeats the name."""
-    if source is None:
-        return []
-    found: list[tuple[str, str]] = []
-    for name, value in source.items() if hasattr(source, "items") else source:
-        values = value if isinstance(value, (list, tuple)) else (value,)
-        found.extend((str(name), str(single)) for single in values)
-    return found
-
-
-# Cookies.
-
-
-class CookieJar:
-    """The cookies a client keeps. Reads as a mapping of names to values; paths and Secure are
-    honoured when sending.
-    """
-
-    def __init__(self) -> None:
-        self._cookies: dict[
-            tuple[str, str], tuple[str, bool]
-        ] = {}  # (name, path) → (value, secure)
-
-    def store(self, line: str, request_path: str) -> None:
-        """Takes over a Set-Cookie field; an expired one removes the cookie (RFC 6265 §5.3)."""
-        for name, morsel in SimpleCookie(line).items():
-            path = morsel["path"] or request_path.rpartition("/")[0] or "/"
-            if _is_over(morsel["max-age"], morsel["expires"]):
-                self._cookies.pop((name, path), None)
-            else:
-                self._cookies[name, path] = (morsel.value, bool(morsel["secure"]))
-
-    def matching(self, path: str, is_secure: bool) -> dict[str, str]:
-        """The cookies to send to a path, those of longer paths winning."""
-        found = {}
-        for (name, cookie_path), (value, secure) in sorted(self._cookies.items(), key=_path_size):
-            folder = cookie_path if cookie_path.endswith("/") else cookie_path + "/"
-            if (path == cookie_path or path.startswith(folder)) and (is_secure or not secure):
-                found[name] = value
-        return found
-
-    def set(self, name: str, value: str, path: str = "/") -> None:
-        """Adds a cookie by hand."""
-        self._cookies[name, path] = (value, False)
-
-    def clear(self) -> None:
-        """Forgets all cookies."""
-        self._cookies.clear()
-
-    def get(self, name: str, default: str | None = None) -> str | None:
-        """The value of a cookie of that name, whatever its path."""
-        for (known, _), (value, _) in self._cookies.items():
-            if known == name:
-                return value
-        return default
-
-    def __getitem__(self, name: str) -> str:
-        value = self.get(name)
-        if value is None:
-            raise KeyError(name)
-        return value
-
-    def __setitem__(self, name: str, value: str) -> None:
-        self.set(name, value)
-
-    def __delitem__(self, name: str) -> None:
-        known = [key for key in self._cookies if key[0] == name]
-        if not known:
-            raise KeyError(name)
-        for key in known:
-            del self._cookies[key]
-
-    def __contains__(self, name: object) -> bool:
-        return any(known == name for known, _ in self._cookies)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({name for name, _ in self._cookies})
-
-    def __len__(self) -> int:
-        return len({name for name, _ in self._cookies})
-
-    def __repr__(self) -> str:
-        return f"CookieJar({ {name: value for (name, _), (value, _) in self._cookies.items()} })"
-
-
-def _path_size(item: tuple[tuple[str, str], tuple[str, bool]]) -> int:
-    return len(item[0][1])
-
-
-def _is_over(max_age: str, expires: str) -> bool:
-    if max_age:
-        return int(max_age) <= 0
-    if expires:
-        from email.utils import parsedate_to_datetime
-
-        return parsedate_to_datetime(expires).timestamp() <= time.time()
-    return False
