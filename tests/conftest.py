@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 
 import pytest
 
@@ -10,6 +11,19 @@ try:
     from nodepp import _core
 except ImportError:                # the tests of pure Python rooms run without the core
     _core = None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory):
+    """What servers keep between two starts (compressed files) is kept for this run only."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["XDG_CACHE_HOME"]
+    else:
+        os.environ["XDG_CACHE_HOME"] = before
+
 
 if _core is not None and hasattr(_core, "probe_balance"):
     import harness

