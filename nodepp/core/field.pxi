@@ -4,6 +4,10 @@
 #   Never: fields that only the application reads
 #   Holds: a repeated or doubtful framing field is refused where it stands, never chosen from
 
+cdef uint8_t field_host_text[64]       # the Host that was found valid last
+cdef size_t field_host_size
+
+
 cdef int field_note(parser_t* p, const uint8_t* data, const field_t* field) noexcept nogil:
     """Looks at a field line that is complete. PARSER_GO, or PARSER_BAD with a status."""
     cdef const uint8_t* name = data + field.name_start
@@ -33,9 +37,18 @@ cdef int field_note(parser_t* p, const uint8_t* data, const field_t* field) noex
 
 
 cdef int field_host(parser_t* p, const field_t* field, const uint8_t* value) noexcept nogil:
+    global field_host_size
     # RFC 9112 §3.2: more than one, or one with an invalid value: 400.
-    if p.said & SAID_HOST or not target_authority(value, field.value_size):
+    if p.said & SAID_HOST:
         return parser_refuse(p, 400)
+    # Fast path: removing it changes no answer. A server is called by few names.
+    if field.value_size != field_host_size or field.value_size == 0 \
+            or memcmp(value, field_host_text, field.value_size) != 0:
+        if not target_authority(value, field.value_size):
+            return parser_refuse(p, 400)
+        if field.value_size <= sizeof(field_host_text):
+            memcpy(field_host_text, value, field.value_size)
+            field_host_size = field.value_size
     p.said |= SAID_HOST
     if not p.absolute:
         p.host_start = field.value_start
