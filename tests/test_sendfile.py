@@ -18,7 +18,7 @@ from responsereader import read_parts
 from nodepp import _core
 
 SIZE = 3_000_016                  # bytes: several shares of a turn, and not a whole number of them
-FAR_SIZE = 12_000_000             # more than the kernel takes for a peer that does not read
+FAR_SIZE = 7_000_000              # more than the kernel takes for a peer that does not read
 HELLO = harness.requests_in(1)
 
 
@@ -202,7 +202,7 @@ def test_a_file_that_cannot_be_opened_is_logged_and_not_sent(serve_epoll, file):
 
 def test_a_slow_reader_gets_all_of_it_and_costs_no_memory(serve, far):
     server = serve(statics=snapshot_of(far))
-    client = server.connect(receive_buffer=4096)
+    client = server.connect(receive_buffer=16_384)
     client.send(get() + HELLO)
     server.idle()
     assert server.stat("buffer_memory_used") < 100_000
@@ -222,7 +222,7 @@ def test_thirty_readers_of_one_file_get_their_parts(serve, file):
     for number in range(30):
         first = chance.randrange(SIZE - 1)
         last = min(SIZE - 1, first + chance.randrange(1, SIZE // 2))
-        client = server.connect(receive_buffer=4096 if number % 3 == 0 else 0)
+        client = server.connect(receive_buffer=16_384 if number % 3 == 0 else 0)
         client.send(ranged(f"{first}-{last}"))
         readers.append((client, whole[first:last + 1]))
     for client, expected in readers:
@@ -233,8 +233,8 @@ def test_readers_that_leave_in_the_middle_leave_no_descriptor(serve, far):
     server = serve(statics=snapshot_of(far))
     chance = random.Random(3)
     for _ in range(40):
-        client = server.connect(receive_buffer=4096)
-        client.send(get() if chance.random() < 0.5 else ranged("9-99999,200000-9000000"))
+        client = server.connect(receive_buffer=16_384)
+        client.send(get() if chance.random() < 0.5 else ranged("9-99999,200000-6000000"))
         for _ in range(chance.randrange(5)):
             server.engine.turn(0)
             client.read()
@@ -245,7 +245,7 @@ def test_readers_that_leave_in_the_middle_leave_no_descriptor(serve, far):
 
 def test_a_reader_that_stands_still_is_cut(serve_epoll, far):
     server = serve_epoll(statics=snapshot_of(far), send_timeout_ms=5000)
-    client = server.connect(receive_buffer=4096)
+    client = server.connect(receive_buffer=16_384)
     client.send(get())
     server.idle()
     for _ in range(4):
@@ -258,7 +258,7 @@ def test_a_reader_that_stands_still_is_cut(serve_epoll, far):
 def test_the_server_stops_while_a_file_is_sent(far):
     """The answer under way is ended first, as long as the grace lasts."""
     with harness.serving(statics=snapshot_of(far)) as server:
-        client = server.connect(receive_buffer=4096)
+        client = server.connect(receive_buffer=16_384)
         client.send(get())
         server.idle()
         server.engine.stop(grace_ms=60_000)
@@ -271,7 +271,7 @@ def test_the_engine_is_closed_while_a_file_is_sent(far, cold):
     server = harness.Server(statics=snapshot_of(far))
     _core.probe_cold_files(cold)
     for _ in range(5):
-        server.connect(receive_buffer=4096).send(get())
+        server.connect(receive_buffer=16_384).send(get())
     server.engine.turn(0)
     server.engine.turn(0)
     for client in server.clients:
@@ -345,20 +345,20 @@ def test_a_cold_file_is_read_by_the_helper_and_not_by_the_loop(serve_epoll, far)
     chill(far)
     before = server.stat("reads_ahead")
     client, other = server.connect(), server.connect()
-    client.send(ranged("8000000-8500000"))
+    client.send(ranged("5000000-5500000"))
     other.send(HELLO)
     assert other.responses(count=1)[0].body == b"nothing"
     answer = client.responses(count=1)[0]
-    assert answer.body == content(FAR_SIZE)[8_000_000:8_500_001]
+    assert answer.body == content(FAR_SIZE)[5_000_000:5_500_001]
     assert server.stat("reads_ahead") > before
     # Once it is in memory nobody is asked again.
     after = server.stat("reads_ahead")
-    client.send(ranged("8000000-8000100"))
+    client.send(ranged("5000000-5000100"))
     client.responses(count=2)
     assert server.stat("reads_ahead") == after
 
 
-@pytest.mark.parametrize("value", ["0-99", "5000000-5000099", "-100", "0-0,3000000-3000000,-1"])
+@pytest.mark.parametrize("value", ["0-99", "4000000-4000099", "-100", "0-0,3000000-3000000,-1"])
 def test_cold_ranges_are_read_where_they_are(serve_epoll, far, value):
     server = serve_epoll(statics=snapshot_of(far))
     chill(far)
@@ -425,7 +425,7 @@ def test_a_send_that_fails_cuts_that_connection_only(serve_epoll, file, nth, num
 
 def begin(server: harness.Server) -> harness.Client:
     """A reader that has some of the file, of which the server still has much to send."""
-    client = server.connect(receive_buffer=4096)
+    client = server.connect(receive_buffer=16_384)
     client.send(get() + HELLO)
     client.until(lambda: len(client.received) > 100_000, "the beginning")
     return client
