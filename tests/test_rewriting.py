@@ -21,6 +21,10 @@ from responsereader import read_response
 
 CONNECTION_COUNT = 64
 ROUND_COUNT = 20                  # downloads of each connection, at least
+# (connections, rounds, bytes of a file in memory, times that on disk, the threshold). The second
+# ones are read in pieces, between which the server does other things.
+SHAPES = {"small": (CONNECTION_COUNT, ROUND_COUNT, 5000, 20, "50k"),
+          "large": (10, 5, 1_200_000, 2, "2m")}
 VERSION_COUNT = 5                 # of each file that must have been seen, at least
 LATENCY_S = 10.0                  # a test's bound; the aim is one second, which is recorded
 
@@ -28,7 +32,7 @@ LATENCY_S = 10.0                  # a test's bound; the aim is one second, which
 WRITER = """
 import os, select, sys
 
-folder, unit = sys.argv[1], int(sys.argv[2])
+folder, unit, disk_share = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
 def content(version, share):
     return b"%08d" % version * (unit * share // 8 + version % 1000)
@@ -71,7 +75,7 @@ while True:
     version += 1
     for name, write in FILES.items():
         write(os.path.join(folder, name), content(version, 1))
-    by_rename(os.path.join(folder, "disk.txt"), content(version, 20))
+    by_rename(os.path.join(folder, "disk.txt"), content(version, disk_share))
     if version == 1:
         print("ready", flush=True)
         sys.stdin.readline()             # the server is there
@@ -90,7 +94,8 @@ class Reader:
         self.socket.setblocking(False)
         self.watch = watch
         self.number = number
-        self.received = b""
+        self.received = bytearray()
+        self.awaited = 0                           # bytes, as soon as the length is known
         self.round_count = 0
         watch.register(self.socket, selectors.EVENT_READ, self)
         self.ask()
@@ -104,10 +109,13 @@ class Reader:
         data = self.socket.recv(1 << 18)
         assert data, f"cut in the middle of {self.path}, after {len(self.received)} bytes"
         self.received += data
-        taken = read_response(self.received, "GET", False)
-        if taken is None:
+        if not self.awaited and (head := self.received.partition(b"\r\n\r\n"))[1]:
+            length = re.search(rb"(?i)content-length: (\d+)", head[0])
+            self.awaited = len(head[0]) + 4 + int(length[1])
+        if len(self.received) < (self.awaited or len(self.received) + 1):
             return None
-        response, self.received = taken
+        response, rest = read_response(bytes(self.received), "GET", False)
+        self.received, self.awaited = bytearray(rest), 0
         path = self.path
         self.round_count += 1
         self.ask()
@@ -121,29 +129,31 @@ def site(tmp_path):
     return tmp_path
 
 
-def version_of(path: str, response, tags: dict) -> int:
+def version_of(path: str, response, tags: dict, unit: int, disk_share: int) -> int:
     """Which version the body is; AssertionError if it is not one, whole."""
     body = response.body
     number = body[:8]
-    share = 20 if "disk" in path else 1
+    share = disk_share if "disk" in path else 1
     assert re.fullmatch(rb"\d{8}", number), f"{path}: {body[:40]!r}"
-    expected = number * (5000 * share // 8 + int(number) % 1000)
+    expected = number * (unit * share // 8 + int(number) % 1000)
     assert body == expected, f"{path}: {len(body)} bytes of version {int(number)}, mixed or in part"
     known = tags.setdefault((path, response.get("etag")), number)
     assert known == number, f"{path}: one tag for the versions {int(known)} and {int(number)}"
     return int(number)
 
 
-def test_every_body_is_one_version_whole(site):
-    """64 connections, six files, each rewritten in another way every few milliseconds."""
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_body_is_one_version_whole(site, shape):
+    """Many connections, six files, each rewritten in another way every few milliseconds."""
+    connection_count, round_count, unit, disk_share, memory = SHAPES[shape]
     writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(site / "res"), "5000"],
+        [sys.executable, "-c", WRITER, str(site / "res"), str(unit), str(disk_share)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
     try:
         assert writer.stdout.readline() == b"ready\n"
-        with Run(site, "app.py", "--static-memory", "50k") as server:
+        with Run(site, "app.py", "--static-memory", memory) as server:
             writer.stdin.write(b"go\n")
-            seen, missing = download(server)
+            seen, missing = download(server, connection_count, round_count, unit, disk_share)
     finally:
         writer.stdin.close()
         writer.wait(DEADLINE_S)
@@ -154,15 +164,17 @@ def test_every_body_is_one_version_whole(site):
     assert missing <= {"/created.txt"}, f"only what is deleted may be missing: {missing}"
 
 
-def download(server: Run) -> tuple[dict[str, list[int]], set[str]]:
+def download(
+    server: Run, connection_count: int, round_count: int, unit: int, disk_share: int
+) -> tuple[dict[str, list[int]], set[str]]:
     """Which versions of each path were seen, in order, and which paths were missing at times."""
     seen: dict[str, list[int]] = {f"/{name}.txt": [] for name in NAMES}
     tags: dict[tuple[str, str], bytes] = {}
     missing: set[str] = set()
     with selectors.DefaultSelector() as watch:
-        readers = [Reader(server, watch, number) for number in range(CONNECTION_COUNT)]
+        readers = [Reader(server, watch, number) for number in range(connection_count)]
         deadline = time.monotonic() + DEADLINE_S
-        while (min(reader.round_count for reader in readers) < ROUND_COUNT
+        while (min(reader.round_count for reader in readers) < round_count
                or min(map(len, seen.values())) < VERSION_COUNT):
             assert time.monotonic() < deadline, seen
             for key, _ in watch.select(1):
@@ -174,7 +186,7 @@ def download(server: Run) -> tuple[dict[str, list[int]], set[str]]:
                     missing.add(path)
                     continue
                 assert response.status == 200
-                version = version_of(path, response, tags)
+                version = version_of(path, response, tags, unit, disk_share)
                 if version not in seen[path]:
                     seen[path].append(version)
         for reader in readers:
