@@ -220,3 +220,31 @@ def test_a_file_that_appears_behind_a_link_later_is_not_served(server, root):
     assert server.get("/marker.txt").body == b"public marker"
     for name in (b"/later.txt", b"/.later"):
         assert SECRET not in ask(server, name)
+
+
+@pytest.fixture(scope="module")
+def folder_server(root):
+    """`nodepp-run FOLDER`: a folder without an application, served as it is."""
+    folder = root / "folder"
+    for name in ("a.txt", "index.html", "sub/b.txt", "sub/index.html", "sub/deep/c.txt"):
+        put(folder / name, b"public " + name.encode())
+    for name in ("server.key", "npp.conf", "script.py", "sub/other.py", ".env", "sub/.htpasswd"):
+        put(folder / name, b"# " + SECRET)
+    for link, target in (("link.txt", root / "secret.txt"), ("up", root), ("sub/absolute", root),
+                         ("chain", "up"), ("relative.txt", "../secret.txt")):
+        (folder / link).symlink_to(target)
+    with Run(root, str(folder)) as server:
+        yield server
+
+
+def test_a_folder_that_is_served_as_it_is_gives_no_secret_away(folder_server, root):
+    """Keys, settings and programs in it are private by their names; the rest as above."""
+    assert folder_server.get("/").body == b"public index.html"
+    assert folder_server.get("/sub/deep/c.txt").body == b"public sub/deep/c.txt"
+    private = b"/server.key /npp.conf /script.py /sub/other.py /.env /sub/.htpasswd".split()
+    variants = [name.replace(b".", dot) for name in private for dot in (b"%2e", b"%2E")]
+    doubled = [b"/x/.." + name for name in private] + [b"/." + name for name in private]
+    for name in private + variants + doubled + names(root):
+        assert SECRET[:12] not in ask(folder_server, name), name
+    for name in private:
+        assert folder_server.get(name.decode()).status == 404
