@@ -78,6 +78,7 @@ include "core/reader.pxi"
 
 # floor 6: the whole
 include "core/loop.pxi"
+include "core/download.pxi"
 include "core/house.pxi"
 include "core/engine.pxi"
 

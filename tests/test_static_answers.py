@@ -16,7 +16,7 @@ import pytest
 import wiresite
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from responsereader import read_responses
+from responsereader import read_parts, read_responses
 
 from nodepp import _core
 
@@ -334,6 +334,11 @@ def site(request, tmp_path):
     return wiresite.snapshot(tmp_path if request.param == "disk" else None)
 
 
+def body_of(answer):
+    """The body; of several ranges their parts, for the boundary is another one each time."""
+    return read_parts(answer) if "multipart" in (answer.get("content-type") or "") else answer.body
+
+
 @pytest.mark.parametrize("limit", [1, 2, 7, 100, 1000, 16_384, 65_537])
 def test_an_answer_that_leaves_in_pieces_is_the_same(serve_epoll, site, limit):
     server = serve_epoll(statics=site)
@@ -347,7 +352,7 @@ def test_an_answer_that_leaves_in_pieces_is_the_same(serve_epoll, site, limit):
     answers = client.responses(count=9 if limit >= 100 else 1)
     if limit >= 100:
         assert [each.status for each in answers] == STATUSES
-        assert [each.body for each in answers] == [each.body for each in expected]
+        assert list(map(body_of, answers)) == list(map(body_of, expected))
     else:
         assert answers[0].status == 206
 

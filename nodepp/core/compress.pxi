@@ -21,8 +21,8 @@ cdef bint compress_wanted(Request req, int type_of_result) except -1:
         return False
     if req.lines is not None:
         for name, line in req.lines:
-            if name == b"content-encoding" or name == b"content-range" \
-                    or (name == b"cache-control" and b"no-transform" in line.lower()):
+            if name in compress_barred or (
+                    name == b"cache-control" and b"no-transform" in line.lower()):
                 return False
     return True
 
@@ -44,6 +44,10 @@ cdef bint compress_is_text(bytes line) noexcept:
         return False
 
 
+# Fields that speak of the bytes as they are: another coding would make them false.
+cdef frozenset compress_barred = frozenset((
+    b"content-encoding", b"content-range", b"content-digest", b"repr-digest", b"digest",
+    b"content-md5"))
 cdef dict compress_texts = {}          # Content-Type line → whether it is text; bounded
 cdef frozenset compress_kinds = frozenset((
     b"application/json", b"application/javascript", b"application/xml", b"application/yaml",

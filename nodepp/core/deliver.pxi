@@ -7,7 +7,6 @@
 
 cdef enum:
     DELIVER_BOUNDARY_SIZE = 24
-    DELIVER_PART_SIZE = 160            # bytes of a part's head, beside its type
 
 cdef enum:                             # fields that may not be there twice
     DELIVER_MODIFIED = 1, DELIVER_UNMODIFIED = 2, DELIVER_RANGE = 4, DELIVER_IF_RANGE = 8
@@ -21,8 +20,6 @@ cdef struct asked_t:
     text_t accept
     int seen                           # DELIVER_ bits
     int repeated
-
-cdef char deliver_boundary[DELIVER_BOUNDARY_SIZE]  # of multipart/byteranges, made once
 
 
 cdef int deliver_resource(connection_t* c, request_t* r, head_t* head,
@@ -81,6 +78,8 @@ cdef tuple deliver_open(Resource resource):
         if found is None:
             return resource, None, 404
         now, opened = found
+        if now is None or opened is None:
+            raise TypeError("neither a Resource nor a File can be None")
         if now.file.kind != STATICS_DISK or opened.size != now.file.disk_size:
             raise ValueError("the file that was opened is not the resource")
         return now, opened, 200
@@ -357,9 +356,6 @@ cdef int deliver_text(bytes text) except -1:
 
 
 cdef bytes deliver_make_boundary():
-    """Random once a process: what a file may hold must not be able to know it."""
-    if deliver_boundary[0] == 0:
-        from os import urandom
-        text = urandom(DELIVER_BOUNDARY_SIZE // 2).hex().encode()
-        memcpy(deliver_boundary, PyBytes_AS_STRING(text), DELIVER_BOUNDARY_SIZE)
-    return deliver_boundary[:DELIVER_BOUNDARY_SIZE]
+    """Random each time: who can put text into a file must not know what would end a part."""
+    from os import urandom
+    return urandom(DELIVER_BOUNDARY_SIZE // 2).hex().encode()

@@ -1,7 +1,7 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
 #   Owns:  file or route or fallback; calling the handler; turning its result into an answer
-#   Uses:  limits, scan, tables, output, parser, target, response, statics, snapshot, accesslog,
-#          connection, route, freeze, context, result, stream, deliver
+#   Uses:  limits, scan, tables, output, parser, target, response, statics, snapshot, request,
+#          accesslog, connection, route, freeze, context, result, stream, deliver
 #   Never: reading or sending
 #   Holds: each complete request is answered exactly once, whatever the handler does
 
@@ -17,6 +17,7 @@ cdef object dispatch_json_decode
 cdef bint dispatch_json_settled        # dispatch_json_encode is the library's own
 cdef PyObject* dispatch_request_now    # the Request being handled; NULL: none is
 cdef Request dispatch_spare            # the pooled Request
+cdef Request dispatch_taken            # the one that is being answered; a stream goes on without
 cdef object dispatch_interrupt         # KeyboardInterrupt or SystemExit out of a handler
 cdef bytes dispatch_allow_all          # the Allow line of "OPTIONS *"
 cdef Snapshot dispatch_snapshot        # the public files that are served now; None: there are none
@@ -48,11 +49,12 @@ cdef int dispatch_publish(Snapshot snapshot) except -1:
 cdef void dispatch_close() noexcept:
     global dispatch_router, dispatch_host, dispatch_json_encode, dispatch_json_decode
     global dispatch_spare, dispatch_interrupt, dispatch_snapshot, dispatch_has_files
+    global dispatch_taken
     dispatch_snapshot = None
     dispatch_has_files = False
     dispatch_router = None
     dispatch_host = dispatch_json_encode = dispatch_json_decode = None
-    dispatch_spare = None
+    dispatch_spare = dispatch_taken = None
     dispatch_interrupt = None
 
 
@@ -68,7 +70,13 @@ cdef object dispatch_uuid(str text):
     return UUID(text)
 
 
-cdef int dispatch_request(connection_t* c, request_t* r) except -1:
+# The same function twice: the loop asks for its outcome without a frame for exceptions, which would
+# cost every request 50 instructions.
+cdef extern from *:
+    int dispatch_try "dispatch_request"(connection_t* c, request_t* r) noexcept
+
+
+cdef int dispatch_request "dispatch_request"(connection_t* c, request_t* r) except -1:
     """Answers a complete request: the answer is queued, or c.stream goes on making it."""
     cdef match_t match
     cdef head_t head
@@ -216,23 +224,58 @@ cdef int dispatch_options(connection_t* c, request_t* r, head_t* head, bytes all
     return 0
 
 
+cdef void dispatch_recover(connection_t* c, const request_t* r, const mark_t* mark) noexcept:
+    """After an exception that no answer could be made of (there is no memory, or the host fails
+    where it must not): what was queued for this request is dropped, and a line of text ends the
+    connection, as far as there is room for that."""
+    global dispatch_request_now
+    try:
+        dispatch_raise()
+    except BaseException as problem:
+        dispatch_keep_interrupt(problem)
+        stats.handler_errors += 1
+        try:
+            dispatch_log(1, f"a request could not be answered: {type(problem).__name__}")
+        except BaseException:
+            pass
+    dispatch_request_now = NULL
+    if dispatch_taken is not None:
+        context_release(dispatch_taken)
+        dispatch_forget()
+    output_rewind(mark)
+    c.closing = True
+    try:
+        response_queue_brief(500, request_wants_body(r))
+        dispatch_count(c, r, 500, 0)
+    except BaseException:
+        c.cut = True                   # what was queued before it would look complete
+
+
+cdef void dispatch_forget() noexcept:
+    global dispatch_taken
+    dispatch_taken = None
+
+
 cdef Request dispatch_take_request(connection_t* c, request_t* r):
     """The pooled Request, or a new one while the pooled one is in use."""
-    global dispatch_spare
+    global dispatch_spare, dispatch_taken
     cdef Request req = dispatch_spare
     if unlikely_(req is None):
         req = Request()
     dispatch_spare = None
     req.number = stats.requests
     context_bind(req, c, r)
+    dispatch_taken = req
     return req
 
 
 cdef inline void dispatch_give_request(Request req) noexcept:
     """Ends its life. It is used again only if nobody else holds it: whoever kept it finds it over,
     never another request in it."""
-    global dispatch_spare
+    global dispatch_spare, dispatch_taken
     context_release(req)
+    if likely_(dispatch_taken is req):
+        dispatch_taken = None
     if likely_(Py_REFCNT(req) == 1):   # the caller's variable
         if dispatch_spare is None:
             dispatch_spare = req
@@ -318,6 +361,7 @@ cdef extern from *:
 cdef int dispatch_end(connection_t* c, request_t* r, Request req, head_t* head) except -1:
     """After the answer was queued: ends the Request, unless it goes on as a stream."""
     if req.iterator is not None:
+        dispatch_forget()
         return stream_begin(c, r, req)
     dispatch_count(c, r, head.status, req.sent)
     dispatch_give_request(req)

@@ -2,7 +2,7 @@
 #   Owns:  class Engine: settings into limits, opening and closing all rooms in order, figures
 #   Uses:  limits, scan, clock, memory, tables, deadline, poller, transport, readahead, output,
 #          body, snapshot, listener, accesslog, connection, route, headers, dispatch, compress,
-#          timer, reader, loop, house
+#          timer, reader, loop, download, house
 #   Never: a request
 #   Holds: one engine is open per process at most, and a turn is never nested
 
@@ -137,6 +137,8 @@ cdef class Engine:
     def publish(self, Snapshot snapshot) -> None:
         """Serves these files from now on, in place of those before; None serves none. Answers that
         are under way keep the bytes they began with. May be called before open()."""
+        if snapshot is not None and snapshot.host_count == 0:
+            raise ValueError("this Snapshot was never filled")
         self.snapshot = snapshot
         if engine_open_now is self:
             dispatch_publish(snapshot)
@@ -305,7 +307,6 @@ cdef int engine_open_rooms(Engine engine, list listeners) except -1:
     """In the order of the floors."""
     global house_capacity, engine_started_s, stats, memory_high_water, loop_wakeup_fd
     global loop_queue_first, loop_queue_last, loop_queue_count, connection_draining
-    global loop_reads_ahead
     cdef int kind = engine_poller_kind(engine)
     engine_apply(engine.settings)
     clock_update()
@@ -317,7 +318,7 @@ cdef int engine_open_rooms(Engine engine, list listeners) except -1:
     connection_draining = False
     loop_queue_first = loop_queue_last = -1
     loop_queue_count = 0
-    loop_reads_ahead = False
+    download_open()
     house_capacity = limits.connection_count_max
     tables_open(house_capacity)
     deadline_open()

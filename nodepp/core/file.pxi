@@ -54,8 +54,6 @@ cdef class File:
     cdef int fd
     cdef readonly uint64_t size        # bytes, when it was opened
     cdef int64_t modified_ns
-    cdef uint64_t warm_start           # just read ahead: sent without another question
-    cdef uint64_t warm_end
 
     def __cinit__(self, int fd):
         global file_count
@@ -88,8 +86,6 @@ cdef size_t file_warm_size(File file, uint64_t offset, size_t size) noexcept:
     """How many of the bytes from `offset` on the kernel has in memory, asked in steps: it reads
     and forgets in pieces that are larger than those. 0: a sendfile would wait for the disk."""
     cdef uint64_t at = offset
-    if offset >= file.warm_start and offset < file.warm_end:
-        return min(size, file.warm_end - offset)
     if file_always_cold:
         return 0
     while at < offset + size:

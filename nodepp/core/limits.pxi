@@ -36,6 +36,7 @@ cdef enum:
     ENTRY_COUNT_MAX = 100           # pieces of one write; IOV_MAX is 1,024; over: written at once
     ANSWER_ENTRY_MAX = 36           # pieces of one answer: 16 ranges, each with a head; and a tail
     FILE_SIZE_TURN = 256 * 1024     # bytes of a file before others get their turn
+    WARM_MS = 1000                  # what was read ahead counts as being in memory
     QUEUE_SIZE_MAX = 256 * 1024     # bytes of answers queued; over: no further pipelined request
     STREAM_SIZE_TURN = 64 * 1024    # bytes an iterator may yield before others get their turn
     STREAM_STEP_MAX = 256           # pieces an iterator may yield before others get their turn

@@ -1,7 +1,8 @@
 # core/loop.pxi — one turn: wait, accept, advance each ready connection, expire
 #   Owns:  the order of things; what each outcome leads to; the run queue; stopping
-#   Uses:  limits, clock, tables, deadline, poller, transport, file, readahead, output, response,
-#          listener, request, accesslog, connection, dispatch, stream, timer, reader, house
+#   Uses:  limits, clock, tables, deadline, poller, transport, readahead, output, response,
+#          listener, request, accesslog, connection, dispatch, stream, timer, reader, download,
+#          house
 #   Never: how a thing is done
 #   Holds: a turn never waits for one connection, and none gets more than its share of it
 
@@ -12,11 +13,9 @@ cdef int32_t loop_queue_last
 cdef int loop_queue_count
 cdef bint loop_queue_lazy              # nobody in it had anything to say last turn
 cdef int loop_wakeup_fd = -1           # the signal pipe's read end
-cdef bint loop_reads_ahead             # the helper thread is there, and its pipe is watched
 
 cdef enum:
     LOOP_KEY_WAKEUP = 0x7FFFFFFF
-    LOOP_KEY_READ_AHEAD = 0x7FFFFFFE
     LOOP_ROUND_MAX = 16                # times one connection fills the queue in a turn
     LOOP_LAZY_MS = 2                   # between two questions to streams that have nothing to say
 
@@ -80,22 +79,22 @@ cdef int loop_event(uint64_t key, int ready) except -1:
     cdef uint32_t slot = <uint32_t>(key & 0xFFFFFFFF)
     cdef connection_t* c
     if unlikely_(slot >= READER_KEY):
-        return loop_other_event(slot)
+        return loop_other_event(slot, <uint32_t>(key >> 32))
     c = tables_find(slot, <uint32_t>(key >> 32))
     if c == NULL:                      # closed earlier in this turn
         return 0
     return loop_advance(c, ready)
 
 
-cdef int loop_other_event(uint32_t key) except -1:
+cdef int loop_other_event(uint32_t key, uint32_t generation) except -1:
     """Something that is no connection."""
     if key == LOOP_KEY_WAKEUP:
         loop_drain(loop_wakeup_fd)
-    elif key == LOOP_KEY_READ_AHEAD:
+    elif key == DOWNLOAD_KEY:
         loop_drain(readahead_pipe[0])
-        loop_take_read()
+        download_go_on()
     elif key < LISTENER_KEY:
-        reader_call(key - READER_KEY)
+        reader_call(key - READER_KEY, generation)
     else:
         house_accept(key - LISTENER_KEY)
     return 0
@@ -106,46 +105,6 @@ cdef int loop_drain(int fd) noexcept:
     cdef char bytes_[256]
     while posix_read(fd, bytes_, sizeof(bytes_)) == sizeof(bytes_):
         pass
-    return 0
-
-
-cdef int loop_read_ahead(connection_t* c) except -1:
-    """The helper reads what comes next of the file; nobody waits for the disk but this peer."""
-    global loop_reads_ahead
-    cdef const piece_t* piece = &c.pending.pieces[c.pending.at]
-    if not loop_reads_ahead:
-        if readahead_open() < 0 or poller_add(readahead_pipe[0], LOOP_KEY_READ_AHEAD,
-                                              POLLER_READ) < 0:
-            dispatch_log(1, "no thread or pipe for reading ahead: a download is cut")
-            loop_close(c)
-            return 0
-        loop_reads_ahead = True
-    if not readahead_ask(<File>piece.owner, piece.start, piece.size, connection_key(c)):
-        loop_close(c)
-        return 0
-    c.state = CONNECTION_READING_AHEAD
-    deadline_set(c, limits.send_timeout_ms)
-    connection_watch(c, 0)
-    return 0
-
-
-cdef int loop_take_read() except -1:
-    """What the helper has read goes out, to whoever is still there for it."""
-    cdef job_t* job = readahead_take()
-    cdef connection_t* c
-    cdef File file
-    while job != NULL:
-        c = tables_find(<uint32_t>(job.key & 0xFFFFFFFF), <uint32_t>(job.key >> 32))
-        if c != NULL and c.state == CONNECTION_READING_AHEAD:
-            # Not asked again whether it is in memory: under pressure that could go on for ever.
-            file = <File>job.file
-            file.warm_start = job.offset
-            file.warm_end = job.offset + job.size
-            c.state = CONNECTION_WRITING
-            loop_after_flush(c, connection_flush(c))
-            file.warm_end = 0
-        readahead_free(job)
-        job = readahead_take()
     return 0
 
 
@@ -188,6 +147,7 @@ cdef int loop_feed(connection_t* c, input_t* input) except -1:
     """Answers the requests in the input, in order, until it is used up or the peer must take some
     of the answers first."""
     cdef request_t* r = NULL
+    cdef mark_t mark
     cdef int outcome, flushed
     cdef int rounds = 0
     output_begin()
@@ -205,7 +165,9 @@ cdef int loop_feed(connection_t* c, input_t* input) except -1:
             r = c.request
             c.request = NULL
         c.state = CONNECTION_IDLE      # what may follow has a deadline of its own
-        dispatch_request(c, r)
+        output_mark(&mark)
+        if unlikely_(dispatch_try(c, r) < 0):
+            dispatch_recover(c, r, &mark)
         request_release(r)
         if c.closing or c.stream != NULL:
             break
@@ -278,7 +240,7 @@ cdef int loop_after_flush(connection_t* c, int outcome) except -1:
             loop_close(c)
             return 0
         if outcome == OUTPUT_COLD:
-            return loop_read_ahead(c)
+            return download_wait(c)
         c.state = CONNECTION_WRITING
         if c.stream != NULL:
             c.state = CONNECTION_STREAMING

@@ -1,6 +1,6 @@
 # core/output.pxi — what leaves, in which pieces?
 #   Owns:  the output buffer with its headroom, the pieces of one write, what a peer has not taken
-#   Uses:  limits, memory, tables, file, transport
+#   Uses:  limits, clock, memory, tables, transport, file, readahead
 #   Never: what the bytes mean
 #   Holds: pieces lie in the order of the answers; a piece's owner lives until the piece has left
 
@@ -25,6 +25,9 @@ cdef struct piece_t:
 
 cdef struct pending_t:
     size_t taken                       # bytes of this block, for memory_give
+    job_t* job                         # the disk is being read for it; NULL: it is not
+    uint64_t warm_end                  # a file's bytes before this were just read ahead:
+    int64_t warm_until_ms              # sent without another question until then
     int count
     int at                             # pieces before it have left
     piece_t pieces[1]                  # count of them, then copied bytes
@@ -42,6 +45,7 @@ cdef struct output_t:
     size_t body_start                  # of the body being rendered; 0: none is
     size_t queued                      # bytes of all pieces
     int piece_count
+    bint has_file                      # a file is among them
     piece_t pieces[ENTRY_COUNT_MAX]
 
 cdef output_t output
@@ -68,6 +72,7 @@ cdef inline void output_begin() noexcept nogil:
     """The buffer belongs to the next connection."""
     ensure(output.piece_count == 0)
     output.used = output.queued = output.body_start = 0
+    output.has_file = False
 
 
 cdef void output_drop() noexcept:
@@ -77,6 +82,7 @@ cdef void output_drop() noexcept:
         Py_XDECREF(output.pieces[i].owner)
     output.piece_count = 0
     output.used = output.queued = output.body_start = 0
+    output.has_file = False
     if output.room > OUTPUT_ROOM_KEPT:
         output_shrink()
 
@@ -150,6 +156,7 @@ cdef inline void output_add_file(File file, uint64_t start, uint64_t size) noexc
     """Queues bytes of a file, which stays open until they have left."""
     Py_INCREF(file)
     output.queued += size
+    output.has_file = True
     output_add_piece(NULL, start, size, <PyObject*>file)
 
 
@@ -189,8 +196,9 @@ cdef void output_rewind(const mark_t* mark) noexcept:
 
 
 cdef inline bint output_is_full() noexcept nogil:
-    """Must it be written before another answer is queued?"""
-    return output.queued > QUEUE_SIZE_MAX \
+    """Must it be written before another answer is queued? A file ends the batch: one peer holds
+    one descriptor at a time."""
+    return output.queued > QUEUE_SIZE_MAX or output.has_file \
         or output.piece_count + ANSWER_ENTRY_MAX > ENTRY_COUNT_MAX
 
 
@@ -248,6 +256,8 @@ cdef pending_t* output_detach(size_t sent) noexcept:
     rest.taken = header + copied
     rest.count = output.piece_count
     rest.at = 0
+    rest.job = NULL
+    rest.warm_end = 0
     cdef char* into = <char*>rest + header
     for i in range(output.piece_count):
         rest.pieces[i] = output.pieces[i]
@@ -315,7 +325,11 @@ cdef int output_flush_file(int fd, pending_t* rest, uint64_t* sent_size) noexcep
     cdef ssize_t sent
     if not file_is_whole(file):
         return OUTPUT_CLOSED
-    warm = file_warm_size(file, piece.start, min(piece.size, <size_t>FILE_SIZE_TURN))
+    warm = min(piece.size, <size_t>FILE_SIZE_TURN)
+    if piece.start < rest.warm_end and clock_now_ms < rest.warm_until_ms:
+        warm = min(warm, rest.warm_end - piece.start)
+    else:
+        warm = file_warm_size(file, piece.start, warm)
     if warm == 0:
         return OUTPUT_COLD
     sent = transport_send_file(fd, file.fd, piece.start, warm)
@@ -328,7 +342,17 @@ cdef int output_flush_file(int fd, pending_t* rest, uint64_t* sent_size) noexcep
     return OUTPUT_SENT if rest.at == rest.count else OUTPUT_REST
 
 
+cdef void output_warm(pending_t* rest, uint64_t end) noexcept:
+    """The file that is next was read ahead as far as that. It is not asked again whether the kernel
+    has it, for a while: under pressure that could go on for ever."""
+    rest.job = NULL
+    rest.warm_end = end
+    rest.warm_until_ms = clock_now_ms + WARM_MS
+
+
 cdef void output_free_rest(pending_t* rest) noexcept:
+    if rest.job != NULL:
+        readahead_cancel(rest.job)
     for i in range(rest.at, rest.count):
         Py_XDECREF(rest.pieces[i].owner)
     memory_give(rest, rest.taken)

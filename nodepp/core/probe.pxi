@@ -254,3 +254,12 @@ def probe_cold_files(on: bool) -> None:
     """From now on no byte of a file counts as being in memory, until it has been read ahead."""
     global file_always_cold
     file_always_cold = on
+
+
+def probe_hold_disk(on: bool) -> None:
+    """From now on nothing is read ahead, until this is taken back."""
+    global readahead_held
+    readahead_lock()
+    readahead_held = on
+    readahead_call()
+    readahead_unlock()

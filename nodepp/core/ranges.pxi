@@ -9,6 +9,8 @@
 cdef enum:
     RANGES_MAX = 16                    # of one request; more: the whole. Apache 200, nginx by size
 
+cdef uint64_t RANGES_FAR = <uint64_t>1 << 58   # beyond every file; longer numbers are all equal
+
 cdef enum:                             # outcomes besides a count
     RANGES_WHOLE = 0                   # the field is to be ignored
     RANGES_UNSATISFIABLE = -1          # 416
@@ -99,8 +101,7 @@ cdef const uint8_t* ranges_number(const uint8_t* at, const uint8_t* end,
     cdef const uint8_t* begin = at
     cdef uint64_t number = 0
     while at < end and scan_class[at[0]] & SCAN_DIGIT:
-        if number < <uint64_t>1 << 58:
-            number = number * 10 + at[0] - 48
+        number = number * 10 + at[0] - 48 if number < RANGES_FAR else RANGES_FAR
         at += 1
     value[0] = number
     return at if at > begin else NULL

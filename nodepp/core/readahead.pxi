@@ -2,15 +2,20 @@
 #   Owns:  one helper thread, its list of jobs and of what is done, the pipe that says so
 #   Uses:  file
 #   Never: Python in the helper; sockets
-#   Holds: a job keeps its File alive until the loop has taken it back
+#   Holds: a job keeps its File alive; nothing waits that no connection waits for
 
 cdef enum:
     READAHEAD_SIZE = 1024 * 1024       # bytes read for one job
     READAHEAD_BLOCK = 128 * 1024       # bytes of one read: the kernel's own window
 
+cdef enum:                             # where a job is
+    READAHEAD_QUEUED, READAHEAD_BEGUN, READAHEAD_DONE
+
 cdef struct job_t:
     job_t* next
-    uint64_t key                       # who waits
+    job_t* previous                    # in the queue only
+    int place                          # READAHEAD_; under the lock
+    uint64_t key                       # who waits; 0: nobody any more
     PyObject* file                     # the File, held
     int fd
     uint64_t offset
@@ -21,6 +26,7 @@ cdef extern from *:
     #include <pthread.h>
     #include <signal.h>
     static pthread_t readahead_thread;
+    static int readahead_end_flag;
     static pthread_mutex_t readahead_mutex = PTHREAD_MUTEX_INITIALIZER;
     static pthread_cond_t readahead_wanted = PTHREAD_COND_INITIALIZER;
 
@@ -40,6 +46,9 @@ cdef extern from *:
     #define readahead_wait() pthread_cond_wait(&readahead_wanted, &readahead_mutex)
     #define readahead_call() pthread_cond_signal(&readahead_wanted)
     #define readahead_join() pthread_join(readahead_thread, NULL)
+    #define readahead_is_ending() __atomic_load_n(&readahead_end_flag, __ATOMIC_ACQUIRE)
+    #define readahead_set_ending(value) \\
+        __atomic_store_n(&readahead_end_flag, value, __ATOMIC_RELEASE)
     """
     int readahead_spawn()
     void readahead_lock() nogil
@@ -47,12 +56,14 @@ cdef extern from *:
     void readahead_wait() nogil
     void readahead_call() nogil
     void readahead_join() nogil
+    bint readahead_is_ending() nogil
+    void readahead_set_ending(bint value) nogil
 
 # The lists belong to both threads: only under the lock.
 cdef job_t* readahead_first
 cdef job_t* readahead_last
 cdef job_t* readahead_done
-cdef bint readahead_ending
+cdef bint readahead_held               # a test plays a disk that does not answer
 # The rest is the loop's own.
 cdef bint readahead_running
 cdef int readahead_pipe[2]
@@ -62,10 +73,10 @@ readahead_pipe[0] = readahead_pipe[1] = -1
 
 cdef int readahead_open() noexcept:
     """Starts the helper; the descriptor that says when something is done, or -1."""
-    global readahead_running, readahead_ending
+    global readahead_running
     if readahead_running:
         return readahead_pipe[0]
-    readahead_ending = False
+    readahead_set_ending(False)
     if pipe2(readahead_pipe, O_CLOEXEC | O_NONBLOCK) < 0:
         return -1
     if readahead_spawn() != 0:
@@ -77,13 +88,12 @@ cdef int readahead_open() noexcept:
 
 
 cdef void readahead_close() noexcept:
-    """Ends the helper, after the read it is at; jobs are dropped."""
-    global readahead_ending, readahead_running
-    cdef job_t* job
+    """Ends the helper, after the block it is at; jobs are dropped."""
+    global readahead_running, readahead_last
     if not readahead_running:
         return
     readahead_lock()
-    readahead_ending = True
+    readahead_set_ending(True)
     readahead_call()
     readahead_unlock()
     with nogil:
@@ -91,6 +101,7 @@ cdef void readahead_close() noexcept:
     readahead_running = False
     readahead_drop(&readahead_first)
     readahead_drop(&readahead_done)
+    readahead_last = NULL
     posix_close(readahead_pipe[0])
     posix_close(readahead_pipe[1])
 
@@ -108,15 +119,16 @@ cdef void readahead_free(job_t* job) noexcept:
     free(job)
 
 
-cdef bint readahead_ask(File file, uint64_t offset, uint64_t size, uint64_t key) noexcept:
-    """Has the helper read from `offset` on; `key` comes back from readahead_take. False: no
-    memory."""
+cdef job_t* readahead_ask(File file, uint64_t offset, uint64_t size, uint64_t key) noexcept:
+    """Has the helper read from `offset` on; `key` (not 0) comes back from readahead_take. The job,
+    for readahead_cancel, or NULL: no memory."""
     global readahead_first, readahead_last, readahead_count
     cdef job_t* job = <job_t*>malloc(sizeof(job_t))
     if job == NULL:
-        return False
+        return NULL
     job.next = NULL
     job.key = key
+    job.place = READAHEAD_QUEUED
     job.file = <PyObject*>file
     job.fd = file.fd
     job.offset = offset
@@ -124,6 +136,7 @@ cdef bint readahead_ask(File file, uint64_t offset, uint64_t size, uint64_t key)
     Py_INCREF(file)
     readahead_count += 1
     readahead_lock()
+    job.previous = readahead_last
     if readahead_first == NULL:
         readahead_first = job
     else:
@@ -131,7 +144,35 @@ cdef bint readahead_ask(File file, uint64_t offset, uint64_t size, uint64_t key)
     readahead_last = job
     readahead_call()
     readahead_unlock()
-    return True
+    return job
+
+
+cdef void readahead_cancel(job_t* job) noexcept:
+    """Nobody waits for it any more. Unless it has been begun, it and its File are gone at once, so
+    that no more jobs wait than connections."""
+    cdef bint queued
+    readahead_lock()
+    queued = job.place == READAHEAD_QUEUED
+    if queued:
+        readahead_unlink(job)
+    readahead_unlock()
+    if queued:
+        readahead_free(job)
+    else:
+        job.key = 0
+
+
+cdef void readahead_unlink(job_t* job) noexcept nogil:
+    """Takes a job out of the queue; under the lock."""
+    global readahead_first, readahead_last
+    if job.previous == NULL:
+        readahead_first = job.next
+    else:
+        job.previous.next = job.next
+    if job.next == NULL:
+        readahead_last = job.previous
+    else:
+        job.next.previous = job.previous
 
 
 cdef job_t* readahead_take() noexcept:
@@ -148,24 +189,26 @@ cdef job_t* readahead_take() noexcept:
 
 cdef void* readahead_main "readahead_main"(void* nothing) noexcept nogil:
     """The helper: no Python here, and nothing that is the loop's."""
-    global readahead_first, readahead_done
+    global readahead_done
     cdef char* block = <char*>malloc(READAHEAD_BLOCK)
     cdef char[1] said
     cdef job_t* job
     while True:
         readahead_lock()
-        while readahead_first == NULL and not readahead_ending:
+        while (readahead_first == NULL or readahead_held) and not readahead_is_ending():
             readahead_wait()
-        if readahead_ending:
+        if readahead_is_ending():
             readahead_unlock()
             free(block)
             return NULL
         job = readahead_first
-        readahead_first = job.next
+        readahead_unlink(job)
+        job.place = READAHEAD_BEGUN
         readahead_unlock()
         if block != NULL:
             readahead_read(job, block)
         readahead_lock()
+        job.place = READAHEAD_DONE
         job.next = readahead_done
         readahead_done = job
         readahead_unlock()
@@ -178,7 +221,7 @@ cdef void readahead_read(const job_t* job, char* block) noexcept nogil:
     cdef uint64_t at = job.offset
     cdef uint64_t end = job.offset + job.size
     cdef ssize_t count
-    while at < end:
+    while at < end and not readahead_is_ending():
         count = pread(job.fd, block, min(<uint64_t>READAHEAD_BLOCK, end - at), at)
         if count <= 0:
             return

@@ -39,21 +39,16 @@ cdef class Snapshot:
     def __init__(self, hosts: dict):
         if self.hosts_ != NULL:
             raise RuntimeError("a Snapshot is filled once")
-        names = [""] + sorted(name for name in hosts if name)
-        snapshot_reserve(self, len(names))
-        for index, name in enumerate(names):
-            resources = hosts.get(name, {})
-            snapshot_open_host(&self.hosts_[index], name, len(resources))
-            for path, resource in resources.items():
-                snapshot_put(&self.hosts_[index], snapshot_check_path(path), resource)
+        try:
+            snapshot_fill(self, dict(hosts))
+        except BaseException:
+            snapshot_empty(self)       # half of it must not be published
+            raise
 
     def __dealloc__(self):
         global snapshot_count
-        cdef int i
         snapshot_count -= 1
-        for i in range(self.host_count):
-            snapshot_close_host(&self.hosts_[i])
-        free(self.hosts_)
+        snapshot_empty(self)
 
     def with_changes(self, changes: dict) -> Snapshot:
         """A new Snapshot with {host: {path: Resource, or None to take it away}} applied."""
@@ -108,6 +103,26 @@ cdef class Snapshot:
 
     def __len__(self):
         return sum([self.hosts_[i].count for i in range(self.host_count)])
+
+
+cdef int snapshot_fill(Snapshot snapshot, dict hosts) except -1:
+    names = [""] + sorted([name for name in hosts if name])
+    snapshot_reserve(snapshot, len(names))
+    for index, name in enumerate(names):
+        resources = dict(hosts.get(name, {}))
+        snapshot_open_host(&snapshot.hosts_[index], name, len(resources))
+        for path, resource in resources.items():
+            snapshot_put(&snapshot.hosts_[index], snapshot_check_path(path), resource)
+    return 0
+
+
+cdef void snapshot_empty(Snapshot snapshot) noexcept:
+    cdef int i
+    for i in range(snapshot.host_count):
+        snapshot_close_host(&snapshot.hosts_[i])
+    free(snapshot.hosts_)
+    snapshot.hosts_ = NULL
+    snapshot.host_count = 0
 
 
 cdef int snapshot_reserve(Snapshot snapshot, int count) except -1:
@@ -202,10 +217,14 @@ cdef const host_t* snapshot_host(Snapshot snapshot, const uint8_t* text, size_t 
     if snapshot.host_count == 1 or size == 0 or text[0] == c'[':
         return &snapshot.hosts_[0]
     for i in range(size):
-        if text[i] == c':' or i == SNAPSHOT_HOST_SIZE_MAX:
+        if text[i] == c':':
             size = i
             break
+        if i == SNAPSHOT_HOST_SIZE_MAX:
+            return &snapshot.hosts_[0]
         name[i] = text[i] | 0x20 if text[i] - 65 < 26 and text[i] >= 65 else text[i]
+    if size and name[size - 1] == c'.':    # fully qualified: the same name
+        size -= 1
     index = snapshot_host_index(snapshot, name, size)
     if index == 0:
         dot = <const uint8_t*>memchr(name, c'.', size)

@@ -11,6 +11,7 @@ cdef enum:                             # kinds
 
 cdef enum:
     STATICS_EXPIRES_SIZE = 40          # "Expires: " date CRLF
+    STATICS_TERM_MAX = 10 * 366 * 86400  # seconds; years of five digits are no HTTP-date
     STATICS_EXPIRES_COUNT = 4          # ready-made ones: few different terms are in use
 
 cdef struct representation_t:          # a resource in one coding
@@ -73,8 +74,14 @@ cdef class Resource:
     def __init__(self, body, str content_type not None, *, str etag="", int64_t modified=-1,
                  str cache_control="", int64_t expires_s=-1, bint varies=False, codings=None,
                  str path="", uint64_t size=0, str location=""):
+        if self.kept is not None:
+            raise RuntimeError("a Resource is made once")
         if body is not None and not isinstance(body, bytes):
             raise TypeError(f"the body of a resource is bytes, not {type(body).__name__}")
+        if not -1 <= expires_s <= STATICS_TERM_MAX:
+            raise ValueError(f"expires_s is {expires_s}: -1 to {STATICS_TERM_MAX} is possible")
+        if codings and body is None:
+            raise ValueError("a resource without a body has no codings")
         self.body = body
         self.content_type = content_type
         self.etag = etag

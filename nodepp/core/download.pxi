@@ -1,0 +1,73 @@
+# core/download.pxi — a file from the disk, while the disk takes its time
+#   Owns:  the state READING_AHEAD: how a connection gets into it and out again
+#   Uses:  limits, tables, deadline, poller, file, readahead, output, connection, dispatch, loop
+#   Never: reading the disk; the helper does
+#   Holds: whoever leaves the state, in whatever way, leaves no job behind
+
+cdef bint download_watched             # the helper is there, and its pipe is watched
+cdef bint download_unhelped            # it could not be had, which has been logged
+
+cdef enum:
+    DOWNLOAD_KEY = 0x7FFFFFFE          # of the helper's pipe
+
+
+cdef void download_open() noexcept:
+    global download_watched, download_unhelped, readahead_count
+    download_watched = download_unhelped = False
+    readahead_count = 0
+
+
+cdef int download_wait(connection_t* c) except -1:
+    """The helper reads what comes next of the file; nobody waits for the disk but this peer.
+    Without a helper the loop has to wait itself: slow, but nothing is lost."""
+    cdef const piece_t* piece = &c.pending.pieces[c.pending.at]
+    if download_has_helper():
+        c.pending.job = readahead_ask(<File>piece.owner, piece.start, piece.size,
+                                      connection_key(c) + 1)
+        if c.pending.job != NULL:
+            c.state = CONNECTION_READING_AHEAD
+            deadline_set(c, limits.send_timeout_ms)
+            connection_watch(c, 0)
+            return 0
+    output_warm(c.pending, piece.start + piece.size)
+    c.state = CONNECTION_WRITING
+    deadline_set(c, limits.send_timeout_ms)
+    connection_watch(c, POLLER_WRITE)
+    return 0
+
+
+cdef bint download_has_helper() except -1:
+    """Starts it when it is needed for the first time."""
+    global download_watched, download_unhelped
+    cdef int fd
+    if download_watched:
+        return True
+    if download_unhelped:
+        return False
+    fd = readahead_open()
+    download_watched = fd >= 0 and poller_can_watch(fd) \
+        and poller_add(fd, DOWNLOAD_KEY, POLLER_READ) == 0
+    if not download_watched:
+        download_unhelped = True
+        readahead_close()
+        dispatch_log(2, "no thread for reading ahead: a slow disk will be waited for")
+    return download_watched
+
+
+cdef int download_go_on() except -1:
+    """What the helper has read goes out, to whoever is still there for it."""
+    cdef job_t* job = readahead_take()
+    cdef connection_t* c
+    while job != NULL:
+        c = NULL
+        if job.key != 0:
+            c = tables_find(<uint32_t>((job.key - 1) & 0xFFFFFFFF), <uint32_t>((job.key - 1) >> 32))
+        if c != NULL and c.state == CONNECTION_READING_AHEAD:
+            output_warm(c.pending, job.offset + job.size)
+            c.state = CONNECTION_WRITING
+            readahead_free(job)
+            loop_after_flush(c, connection_flush(c))
+        else:
+            readahead_free(job)
+        job = readahead_take()
+    return 0
