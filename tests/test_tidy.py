@@ -49,7 +49,7 @@ EXCEPTIONS = {
     "clock": "DATE_SIZE IDENTITY_SIZE_MAX",
     "connection": "input_t stats stats_t",
     "context": "Request RequestGone",
-    "deliver": "asked_t",
+    "asked": "asked_t",
     "dispatch": "current",
     "engine": "Engine",
     "escape": "Raw raw html_escape",

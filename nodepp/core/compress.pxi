@@ -1,6 +1,6 @@
 # core/compress.pxi — a rendered text leaves smaller when the client takes it so
 #   Owns:  whether an answer is compressed, in which coding, and what its head says of that
-#   Uses:  response, negotiate, statics, answer, context, dispatch, deliver
+#   Uses:  response, negotiate, statics, answer, context, dispatch, asked
 #   Never: public files; those lie ready in every coding
 #   Holds: whatever depends on Accept-Encoding says Vary, also when it left as it was
 
@@ -61,7 +61,7 @@ cdef bytes compress_body(Request req, body, size_t size):
     cdef asked_t asked
     cdef int coding = NEGOTIATE_IDENTITY
     cdef bytes coded = None
-    deliver_look(req.r, &asked)
+    asked_look(req.r, &asked)
     if asked.weights.q[NEGOTIATE_ZSTD] > 0:
         coding = NEGOTIATE_ZSTD
     if asked.weights.q[NEGOTIATE_GZIP] > max(0, asked.weights.q[coding]):

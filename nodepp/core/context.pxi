@@ -1,7 +1,7 @@
 # core/context.pxi — the request as a handler sees it
 #   Owns:  class Request: what was asked, made into Python objects only when looked at
 #   Uses:  limits, scan, tables, transport, output, format, target, form, response, visitor,
-#          headers, answer, content, reply, dispatch
+#          headers, answer, content, reply, locate, dispatch
 #   Never: what the handler is called with or what becomes of its result
 #   Holds: a Request whose life is over holds no pointer: it raises, it never shows other bytes
 
@@ -167,7 +167,7 @@ cdef class Request:
         """The parameters of the path by name."""
         cdef request_t* r = context_live(self)
         if self._params is None:
-            self._params = dispatch_params(r)
+            self._params = locate_params(r)
             self.looked = True
         return self._params
 

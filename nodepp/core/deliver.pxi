@@ -1,25 +1,12 @@
 # core/deliver.pxi — a public file as the answer to GET or HEAD
-#   Owns:  the fields that matter to it; 200, 206, 304, 301, and why it is 406, 412 or 416
-#   Uses:  limits, scan, clock, tables, file, output, parser, response, negotiate, precondition,
-#          ranges, statics, request, dispatch
+#   Owns:  200, 206, 304, 301, and why it is 406, 412 or 416
+#   Uses:  limits, scan, clock, tables, file, output, response, precondition, ranges, statics,
+#          dispatch, asked
 #   Never: which resource is meant
 #   Holds: a Resource is held as long as its lines are being copied; its body until it has left
 
 cdef enum:
     DELIVER_BOUNDARY_SIZE = 24
-
-cdef enum:                             # fields that may not be there twice
-    DELIVER_MODIFIED = 1, DELIVER_UNMODIFIED = 2, DELIVER_RANGE = 4, DELIVER_IF_RANGE = 8
-
-cdef struct asked_t:
-    weights_t weights                  # of the codings
-    conditions_t conditions
-    text_t range
-    text_t if_range
-    int accept_count                   # lines of Accept-Encoding
-    text_t accept
-    int seen                           # DELIVER_ bits
-    int repeated
 
 
 cdef int deliver_resource(connection_t* c, request_t* r, head_t* head,
@@ -36,7 +23,7 @@ cdef int deliver_resource(connection_t* c, request_t* r, head_t* head,
         if opened is None:
             return dispatch_miss(c, r, head, status, NULL)
         file = &resource.file
-    deliver_look(r, &asked)
+    asked_look(r, &asked)
     coding = statics_choose(file, &asked.weights)
     if unlikely_(coding < 0):
         return deliver_miss(c, r, head, 406, b"vary", b"Vary: Accept-Encoding\r\n")
@@ -48,7 +35,7 @@ cdef int deliver_resource(connection_t* c, request_t* r, head_t* head,
     if file.expires_s >= 0:
         head.extra = statics_expires_line(file.expires_s)
         head.extra_size = STATICS_EXPIRES_SIZE
-    deliver_compare(r, &asked, coded)
+    asked_compare(r, &asked, coded)
     outcome = precondition_judge(&asked.conditions, coded.etag, coded.etag_size,
                                  file.modified_s, clock_wall_s)
     if outcome == PRECONDITION_NOT_MODIFIED:
@@ -137,111 +124,6 @@ cdef int deliver_redirect(connection_t* c, request_t* r, head_t* head,
     response_queue(head, NULL, 0)
     dispatch_count(c, r, 301, 0)
     return 0
-
-
-# What the request says.
-
-
-cdef void deliver_look(const request_t* r, asked_t* asked) noexcept nogil:
-    """One pass over the field lines: the size of a name rules out nearly all others."""
-    cdef const field_t* field
-    cdef const uint8_t* name
-    cdef uint32_t i
-    memset(asked, 0, sizeof(asked_t))
-    for i in range(r.head.field_count):
-        field = &r.head.fields[i]
-        name = r.data + field.name_start
-        if field.name_size == 5:
-            if request_name_is(name, <const uint8_t*>b"range", 5):
-                deliver_note(r, field, &asked.range, asked, DELIVER_RANGE)
-        elif field.name_size == 8:
-            if request_name_is(name, <const uint8_t*>b"if-match", 8):
-                asked.conditions.has_match = True
-            elif request_name_is(name, <const uint8_t*>b"if-range", 8):
-                deliver_note(r, field, &asked.if_range, asked, DELIVER_IF_RANGE)
-        elif field.name_size == 13:
-            if request_name_is(name, <const uint8_t*>b"if-none-match", 13):
-                asked.conditions.has_none_match = True
-        elif field.name_size == 15:
-            if request_name_is(name, <const uint8_t*>b"accept-encoding", 15):
-                asked.accept.at = r.data + field.value_start
-                asked.accept.size = field.value_size
-                asked.accept_count += 1
-        elif field.name_size == 17:
-            if request_name_is(name, <const uint8_t*>b"if-modified-since", 17):
-                deliver_note(r, field, &asked.conditions.modified_since, asked, DELIVER_MODIFIED)
-        elif field.name_size == 19:
-            if request_name_is(name, <const uint8_t*>b"if-unmodified-since", 19):
-                deliver_note(r, field, &asked.conditions.unmodified_since, asked,
-                             DELIVER_UNMODIFIED)
-    deliver_weigh(r, asked)
-    if unlikely_(asked.repeated):
-        deliver_forget(asked)
-
-
-cdef inline void deliver_note(const request_t* r, const field_t* field, text_t* text,
-                              asked_t* asked, int bit) noexcept nogil:
-    text.at = r.data + field.value_start
-    text.size = field.value_size
-    asked.repeated |= asked.seen & bit
-    asked.seen |= bit
-
-
-cdef void deliver_forget(asked_t* asked) noexcept nogil:
-    """A field that cannot be a list and is there twice says nothing; without a sure If-Range there
-    is no range either."""
-    if asked.repeated & DELIVER_MODIFIED:
-        asked.conditions.modified_since.at = NULL
-    if asked.repeated & DELIVER_UNMODIFIED:
-        asked.conditions.unmodified_since.at = NULL
-    if asked.repeated & (DELIVER_RANGE | DELIVER_IF_RANGE):
-        asked.range.at = NULL
-
-
-cdef inline void deliver_weigh(const request_t* r, asked_t* asked) noexcept nogil:
-    if asked.accept_count == 0:
-        negotiate_none(&asked.weights)
-    elif likely_(asked.accept_count == 1):
-        negotiate_one(&asked.weights, asked.accept.at, asked.accept.size)
-    else:
-        deliver_weigh_lines(r, &asked.weights)
-
-
-cdef void deliver_weigh_lines(const request_t* r, weights_t* weights) noexcept nogil:
-    """Several lines of Accept-Encoding are one list."""
-    cdef const field_t* field
-    cdef uint32_t i
-    negotiate_begin(weights)
-    for i in range(r.head.field_count):
-        field = &r.head.fields[i]
-        if field.name_size == 15 and request_name_is(
-                r.data + field.name_start, <const uint8_t*>b"accept-encoding", 15):
-            negotiate_line(weights, r.data + field.value_start, field.value_size)
-    negotiate_end(weights)
-
-
-cdef inline void deliver_compare(const request_t* r, asked_t* asked,
-                                 const representation_t* coded) noexcept nogil:
-    """Holds the entity tags of the request against that of the representation."""
-    if asked.conditions.has_none_match:
-        asked.conditions.none_match_hits = deliver_names(r, b"if-none-match", 13, coded, True)
-    if unlikely_(asked.conditions.has_match):
-        asked.conditions.match_holds = deliver_names(r, b"if-match", 8, coded, False)
-
-
-cdef bint deliver_names(const request_t* r, const char* lower, size_t size,
-                        const representation_t* coded, bint weak) noexcept nogil:
-    """Is the tag in any line of that field?"""
-    cdef const field_t* field
-    cdef uint32_t i
-    for i in range(r.head.field_count):
-        field = &r.head.fields[i]
-        if field.name_size == size \
-                and request_name_is(r.data + field.name_start, <const uint8_t*>lower, size) \
-                and precondition_matches(r.data + field.value_start, field.value_size,
-                                         coded.etag, coded.etag_size, weak):
-            return True
-    return False
 
 
 # Parts of it.

@@ -1,7 +1,7 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
 #   Owns:  file or route or fallback; calling the handler; turning its result into an answer
-#   Uses:  limits, scan, tables, output, parser, target, response, statics, snapshot, request,
-#          accesslog, connection, route, freeze, context, result, stream, deliver
+#   Uses:  limits, tables, output, parser, response, statics, request, accesslog, connection,
+#          route, freeze, context, locate, result, stream, deliver
 #   Never: reading or sending
 #   Holds: each complete request is answered exactly once, whatever the handler does
 
@@ -10,7 +10,6 @@ cdef extern from "Python.h":
         PyObject* callable, PyObject** args, size_t count, PyObject* names)
     size_t PY_VECTORCALL_ARGUMENTS_OFFSET
 
-cdef Router dispatch_router            # the frozen routes of the application
 cdef object dispatch_host              # .error .log .json_encode .json_decode
 cdef object dispatch_json_encode
 cdef object dispatch_json_decode
@@ -20,15 +19,12 @@ cdef Request dispatch_spare            # the pooled Request
 cdef Request dispatch_taken            # the one that is being answered; a stream goes on without
 cdef object dispatch_interrupt         # KeyboardInterrupt or SystemExit out of a handler
 cdef bytes dispatch_allow_all          # the Allow line of "OPTIONS *"
-cdef Snapshot dispatch_snapshot        # the public files that are served now; None: there are none
-cdef bint dispatch_has_files           # it is there, and not empty
-cdef uint8_t dispatch_path[HEAD_SIZE_CEILING]    # a path that had to be decoded or resolved
 
 
 cdef int dispatch_open(Router router, host) except -1:
-    global dispatch_router, dispatch_host, dispatch_json_encode, dispatch_json_decode
+    global locate_router, dispatch_host, dispatch_json_encode, dispatch_json_decode
     global dispatch_spare, dispatch_allow_all, dispatch_json_settled
-    dispatch_router = router
+    locate_router = router
     dispatch_host = host
     dispatch_json_encode = host.json_encode
     dispatch_json_settled = False
@@ -38,21 +34,12 @@ cdef int dispatch_open(Router router, host) except -1:
     return 0
 
 
-cdef int dispatch_publish(Snapshot snapshot) except -1:
-    """These files from now on. Answers that are under way keep the bytes that they hold."""
-    global dispatch_snapshot, dispatch_has_files
-    dispatch_snapshot = snapshot
-    dispatch_has_files = snapshot is not None and len(snapshot) > 0
-    return 0
-
-
 cdef void dispatch_close() noexcept:
-    global dispatch_router, dispatch_host, dispatch_json_encode, dispatch_json_decode
-    global dispatch_spare, dispatch_interrupt, dispatch_snapshot, dispatch_has_files
+    global locate_router, dispatch_host, dispatch_json_encode, dispatch_json_decode
+    global dispatch_spare, dispatch_interrupt
     global dispatch_taken
-    dispatch_snapshot = None
-    dispatch_has_files = False
-    dispatch_router = None
+    locate_publish(None)
+    locate_router = None
     dispatch_host = dispatch_json_encode = dispatch_json_decode = None
     dispatch_spare = dispatch_taken = None
     dispatch_interrupt = None
@@ -89,14 +76,14 @@ cdef int dispatch_request "dispatch_request"(connection_t* c, request_t* r) exce
     memset(&head, 0, sizeof(head))
     head.close = c.closing
     head.keep_alive = r.head.minor == 0
-    if unlikely_(not dispatch_locate(r, &match)):
+    if unlikely_(not locate_path(r, &match)):
         return dispatch_nowhere(c, r, &head)
-    if dispatch_has_files:
-        resource = dispatch_file(r, &match)
+    if locate_has_files:
+        resource = locate_file(r, &match)
         if resource != NULL and method & (METHOD_GET | METHOD_HEAD) \
                 and (<Resource>resource).file.kind != STATICS_REDIRECT:
             return deliver_resource(c, r, &head, <Resource>resource)
-    route_find(dispatch_router, method, &match)
+    route_find(locate_router, method, &match)
     if likely_(match.handler != NULL):
         return dispatch_call(c, r, &match, &head)
     return dispatch_unrouted(c, r, &match, &head, resource)
@@ -108,8 +95,8 @@ cdef int dispatch_unrouted(connection_t* c, request_t* r, match_t* match, head_t
     cdef uint16_t method = r.head.method
     if resource != NULL and method & (METHOD_GET | METHOD_HEAD):
         return deliver_redirect(c, r, head, <Resource>resource)
-    if match.endpoint == NULL and dispatch_router.fallback.callable != NULL:
-        match.handler = &dispatch_router.fallback
+    if match.endpoint == NULL and locate_router.fallback.callable != NULL:
+        match.handler = &locate_router.fallback
         return dispatch_call(c, r, match, head)
     if match.endpoint == NULL and resource == NULL:
         return dispatch_miss(c, r, head, 404, NULL)
@@ -136,73 +123,20 @@ cdef int dispatch_nowhere(connection_t* c, request_t* r, head_t* head) except -1
         return dispatch_miss(c, r, head, 400, NULL)
     match.endpoint = NULL
     match.capture_count = 0
-    if dispatch_router.fallback.callable != NULL:
-        match.handler = &dispatch_router.fallback
+    if locate_router.fallback.callable != NULL:
+        match.handler = &locate_router.fallback
         return dispatch_call(c, r, &match, head)
     if r.head.method == METHOD_OPTIONS:
         return dispatch_options(c, r, head, dispatch_allow_all)
     return dispatch_miss(c, r, head, 404, NULL)
 
 
-cdef inline bint dispatch_locate(const request_t* r, match_t* match) noexcept:
-    """Notes the path that is looked for, decoded once and without dot segments; False: there is
-    none."""
-    cdef const uint8_t* path = r.data + r.head.path_start
-    cdef size_t size = r.head.path_size
-    cdef Py_ssize_t resolved
-    if unlikely_(size == 0):           # absolute form without a path, or "*"
-        if r.data[r.head.target_start] == c'*':
-            return False
-        path = <const uint8_t*>b"/"
-        size = 1
-    if unlikely_(r.head.path_escaped) or target_has_dots(path, size):
-        resolved = target_resolve(path, size, r.head.path_escaped, dispatch_path)
-        if resolved < 0:
-            return False
-        path = dispatch_path
-        size = resolved
-    match.path = path
-    match.size = size
-    match.hash = scan_hash(path, size)
-    return True
-
-
-cdef inline bint dispatch_find(const request_t* r, match_t* match) noexcept:
-    """Which handler it would be; False: there is no path."""
-    match.capture_count = 0
-    match.handler = NULL
-    match.endpoint = NULL
-    if not dispatch_locate(r, match):
-        return False
-    route_find(dispatch_router, r.head.method, match)
-    return True
-
-
-cdef inline PyObject* dispatch_file(const request_t* r, const match_t* match) noexcept:
-    """The Resource of the path on the host that was named, borrowed, or NULL."""
-    return snapshot_find(
-        snapshot_host(dispatch_snapshot, r.data + r.head.host_start, r.head.host_size),
-        match.path, match.size, match.hash)
-
-
-cdef dict dispatch_params(const request_t* r):
-    """The parameters of the path, matched once more: few handlers ask for them in this way."""
-    cdef match_t match
-    cdef int i
-    params = {}
-    dispatch_find(r, &match)
-    if match.handler != NULL:
-        for i in range(match.capture_count):
-            params[(<tuple>match.handler.names)[i]] = route_convert(&match.captures[i])
-    return params
-
-
 cdef bint dispatch_would_refuse(const request_t* r) noexcept:
     """Is it known from the head that no handler will read the content? Then it is not asked for."""
     cdef match_t match
-    if dispatch_router.fallback.callable != NULL:
+    if locate_router.fallback.callable != NULL:
         return False
-    dispatch_find(r, &match)
+    locate_route(r, &match)
     return match.handler == NULL
 
 

@@ -1,8 +1,8 @@
 # core/engine.pxi — the engine as Python holds it
 #   Owns:  class Engine: settings into limits, opening and closing all rooms in order, figures
 #   Uses:  limits, scan, clock, memory, tables, deadline, poller, transport, readahead, output,
-#          body, snapshot, listener, accesslog, connection, route, headers, dispatch, compress,
-#          timer, reader, loop, download, house
+#          body, snapshot, listener, accesslog, connection, queue, route, headers, locate,
+#          dispatch, compress, timer, reader, loop, download, house
 #   Never: a request
 #   Holds: one engine is open per process at most, and a turn is never nested
 
@@ -141,7 +141,7 @@ cdef class Engine:
             raise ValueError("this Snapshot was never filled")
         self.snapshot = snapshot
         if engine_open_now is self:
-            dispatch_publish(snapshot)
+            locate_publish(snapshot)
 
     def add_reader(self, int fd, callback) -> None:
         """Calls `callback()` on the engine's thread whenever `fd` is readable, until it is removed.
@@ -306,18 +306,17 @@ cdef int engine_clamp(Engine engine, int kind) except -1:
 cdef int engine_open_rooms(Engine engine, list listeners) except -1:
     """In the order of the floors."""
     global house_capacity, engine_started_s, stats, memory_high_water, loop_wakeup_fd
-    global loop_queue_first, loop_queue_last, loop_queue_count, connection_draining
+    global connection_draining
     cdef int kind = engine_poller_kind(engine)
     engine_apply(engine.settings)
     clock_update()
     dispatch_open(engine.router, engine.host)
-    dispatch_publish(engine.snapshot)
+    locate_publish(engine.snapshot)
     engine_clamp(engine, kind)
     memset(&stats, 0, sizeof(stats))
     memory_high_water = memory_used
     connection_draining = False
-    loop_queue_first = loop_queue_last = -1
-    loop_queue_count = 0
+    queue_open()
     download_open()
     house_capacity = limits.connection_count_max
     tables_open(house_capacity)

@@ -1,17 +1,13 @@
 # core/loop.pxi — one turn: wait, accept, advance each ready connection, expire
-#   Owns:  the order of things; what each outcome leads to; the run queue; stopping
+#   Owns:  the order of things; what each outcome leads to; stopping
 #   Uses:  limits, clock, tables, deadline, poller, transport, readahead, output, response,
-#          listener, request, accesslog, connection, dispatch, stream, timer, reader, download,
-#          house
+#          listener, request, accesslog, connection, queue, dispatch, stream, timer, reader,
+#          download, house
 #   Never: how a thing is done
 #   Holds: a turn never waits for one connection, and none gets more than its share of it
 
 cdef bint loop_in_turn                 # a nested turn would take the shared buffers away
 cdef int64_t loop_released_ms          # when the GIL was last given away
-cdef int32_t loop_queue_first          # run queue: connections that go on without being ready
-cdef int32_t loop_queue_last
-cdef int loop_queue_count
-cdef bint loop_queue_lazy              # nobody in it had anything to say last turn
 cdef int loop_wakeup_fd = -1           # the signal pipe's read end
 
 cdef enum:
@@ -65,9 +61,9 @@ cdef inline void loop_note_release() noexcept:
 cdef int loop_timeout(int timeout_ms) noexcept:
     """How long the wait may last: until the next deadline or timer at most."""
     cdef int64_t wait = DEADLINE_TICK_MS if tables_used_count else 1000
-    if loop_queue_first >= 0:
+    if queue_first >= 0:
         # Streams that yield b"" are asked again a little later, not at once without end.
-        wait = LOOP_LAZY_MS if loop_queue_lazy else 0
+        wait = LOOP_LAZY_MS if queue_lazy else 0
     if timer_next_ms - clock_now_ms < wait:
         wait = max(0, timer_next_ms - clock_now_ms)
     if timeout_ms >= 0 and timeout_ms < wait:
@@ -268,7 +264,7 @@ cdef int loop_after_request(connection_t* c) noexcept:
     if c.request.head.position == 0 and c.request.head.leading == 0:
         # Held back while answers were on their way: goes on without a new byte.
         connection_enter(c, CONNECTION_READING_HEAD, 0, limits.header_timeout_ms)
-        loop_enqueue(c)
+        queue_add(c)
         return 0
     connection_enter(c, CONNECTION_READING_HEAD, POLLER_READ, limits.header_timeout_ms)
     return 0
@@ -282,7 +278,7 @@ cdef int loop_stream(connection_t* c) except -1:
         c.state = CONNECTION_STREAMING
         deadline_set(c, limits.send_timeout_ms)
         connection_watch(c, 0)
-        loop_enqueue(c)
+        queue_add(c)
         return 0
     output_begin()
     outcome = stream_step(c)
@@ -298,7 +294,7 @@ cdef int loop_stream(connection_t* c) except -1:
         return loop_after_flush(c, outcome)
     deadline_set(c, limits.send_timeout_ms)
     connection_watch(c, 0)
-    loop_enqueue(c)
+    queue_add(c)
     return 0
 
 
@@ -334,7 +330,7 @@ cdef int loop_linger(connection_t* c) noexcept:
 
 
 cdef void loop_close(connection_t* c) noexcept:
-    loop_dequeue(c)
+    queue_remove(c)
     if c.stream != NULL:
         stream_finish(c)
     connection_end(c)
@@ -342,54 +338,20 @@ cdef void loop_close(connection_t* c) noexcept:
         listener_resume(True)          # its descriptor is free now
 
 
-cdef void loop_enqueue(connection_t* c) noexcept:
-    """It goes on next turn, whatever the poller says."""
-    global loop_queue_first, loop_queue_last, loop_queue_count, loop_queue_lazy
-    cdef int32_t slot = <int32_t>tables_slot(c)
-    if c.queued:
-        return
-    c.queued = True
-    loop_queue_lazy = False
-    c.queue_next = -1
-    c.queue_previous = loop_queue_last
-    if loop_queue_last < 0:
-        loop_queue_first = slot
-    else:
-        tables_connection[loop_queue_last].queue_next = slot
-    loop_queue_last = slot
-    loop_queue_count += 1
-
-
-cdef void loop_dequeue(connection_t* c) noexcept:
-    global loop_queue_first, loop_queue_last, loop_queue_count
-    if not c.queued:
-        return
-    c.queued = False
-    if c.queue_previous < 0:
-        loop_queue_first = c.queue_next
-    else:
-        tables_connection[c.queue_previous].queue_next = c.queue_next
-    if c.queue_next < 0:
-        loop_queue_last = c.queue_previous
-    else:
-        tables_connection[c.queue_next].queue_previous = c.queue_previous
-    loop_queue_count -= 1
-
-
 cdef int loop_run_queue() except -1:
     """Advances as many as were in the queue when this began; what is added waits a turn."""
-    global loop_queue_lazy
+    global queue_lazy
     cdef int advanced = 0
     cdef int i
-    cdef int count = loop_queue_count
+    cdef int count = queue_count
     cdef uint64_t sent = stats.bytes_out
     cdef connection_t* c
     cdef input_t input
     for i in range(count):
-        if loop_queue_first < 0:
+        if queue_first < 0:
             break
-        c = &tables_connection[loop_queue_first]
-        loop_dequeue(c)
+        c = &tables_connection[queue_first]
+        queue_remove(c)
         advanced += 1
         if c.state == CONNECTION_STREAMING and c.pending == NULL:
             loop_stream(c)
@@ -397,5 +359,5 @@ cdef int loop_run_queue() except -1:
             input.at = input.end = connection_scratch
             input.holder = NULL
             loop_feed(c, &input)
-    loop_queue_lazy = stats.bytes_out == sent
+    queue_lazy = stats.bytes_out == sent
     return advanced
