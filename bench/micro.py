@@ -41,10 +41,10 @@ TURNS_MAX = 1000  # for one answer; more is a failure
 GROUPS = {
     "parser": ("parser", "scan", "target", "field", "decimal"),
     "body": ("body", "chunk", "form", "multipart", "upload"),
-    "dispatch": ("dispatch", "result", "route", "freeze"),
+    "dispatch": ("dispatch", "locate", "result", "route", "freeze"),
     "statics": (
         *("statics", "snapshot", "negotiate", "precondition", "ranges", "deliver"),
-        *("file", "calendar", "readahead"),
+        *("asked", "file", "calendar", "readahead", "download"),
     ),
     "request": (
         *("request", "context", "content", "reply", "fastcall"),
@@ -54,7 +54,7 @@ GROUPS = {
     "output": ("output", "format", "stream", "compress"),
     "loop": (
         *("loop", "engine", "house", "timer", "deadline", "poller", "listener", "transport"),
-        *("connection", "tables", "memory", "accesslog", "reader", "inotify"),
+        *("connection", "tables", "memory", "accesslog", "queue", "reader", "inotify"),
     ),
 }
 ROOM_GROUP = {room: group for group, rooms in GROUPS.items() for room in rooms}

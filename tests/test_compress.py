@@ -168,6 +168,23 @@ def test_a_coder_that_fails_costs_the_answer_nothing(ask):
     assert answer.body.decode() == TEXT
 
 
+@pytest.mark.parametrize(("codings", "coding"), [
+    (("gzip",), "gzip"), (("zstd",), "zstd"), (("zstd", "gzip"), "zstd"), ((), None),
+])  # fmt: skip
+def test_a_coder_that_the_host_has_not_is_not_asked_for(ask, monkeypatch, codings, coding):
+    monkeypatch.setattr(harness.Application, "codings", codings, raising=False)
+    assert ask(RESULTS["str"]).get("Content-Encoding") == coding
+
+
+@pytest.mark.parametrize("name", ["Content-Digest", "Repr-Digest", "Digest", "Content-MD5"])
+def test_a_body_whose_digest_is_told_stays_as_it_is(ask, name):
+    def handler(req):
+        req.set_header(name, "sha-256=:x:")
+        return TEXT
+
+    assert ask(handler).get("Content-Encoding") is None
+
+
 def test_noise_that_would_grow_leaves_as_it_is(ask):
     answer = ask(RESULTS["str"], compressor=lambda coding, data: data + b"!")
     assert answer.get("Content-Encoding") is None

@@ -49,14 +49,14 @@ cdef void asked_look(const request_t* r, asked_t* asked) noexcept nogil:
         elif field.name_size == 19:
             if request_name_is(name, <const uint8_t*>b"if-unmodified-since", 19):
                 asked_note(r, field, &asked.conditions.unmodified_since, asked,
-                             ASKED_UNMODIFIED)
+                           ASKED_UNMODIFIED)
     asked_weigh(r, asked)
     if unlikely_(asked.repeated):
         asked_forget(asked)
 
 
 cdef inline void asked_note(const request_t* r, const field_t* field, text_t* text,
-                              asked_t* asked, int bit) noexcept nogil:
+                            asked_t* asked, int bit) noexcept nogil:
     text.at = r.data + field.value_start
     text.size = field.value_size
     asked.repeated |= asked.seen & bit
@@ -97,7 +97,7 @@ cdef void asked_weigh_lines(const request_t* r, weights_t* weights) noexcept nog
 
 
 cdef inline void asked_compare(const request_t* r, asked_t* asked,
-                                 const representation_t* coded) noexcept nogil:
+                               const representation_t* coded) noexcept nogil:
     """Holds the entity tags of the request against that of the representation."""
     if asked.conditions.has_none_match:
         asked.conditions.none_match_hits = asked_names(r, b"if-none-match", 13, coded, True)
@@ -106,7 +106,7 @@ cdef inline void asked_compare(const request_t* r, asked_t* asked,
 
 
 cdef bint asked_names(const request_t* r, const char* lower, size_t size,
-                        const representation_t* coded, bint weak) noexcept nogil:
+                      const representation_t* coded, bint weak) noexcept nogil:
     """Is the tag in any line of that field?"""
     cdef const field_t* field
     cdef uint32_t i

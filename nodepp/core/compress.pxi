@@ -10,6 +10,20 @@
 cdef int64_t compress_threshold = <int64_t>1 << 62     # bytes; a shorter text is left alone
 
 
+cdef bint compress_has_zstd            # the host has that coder
+cdef bint compress_has_gzip
+
+
+cdef int compress_open(host, int64_t threshold) except -1:
+    """threshold: bytes, below 0 for off. The host's coders are those in its `codings`."""
+    global compress_threshold, compress_has_zstd, compress_has_gzip
+    codings = getattr(host, "codings", ("zstd", "gzip"))
+    compress_has_zstd = "zstd" in codings
+    compress_has_gzip = "gzip" in codings
+    compress_threshold = threshold if threshold >= 0 and codings else <int64_t>1 << 62
+    return 0
+
+
 cdef bint compress_wanted(Request req, int type_of_result) except -1:
     """Is it text, and not ruled out?"""
     if req.uncompressed or req._status == 206 or not response_has_body(req._status):
@@ -62,9 +76,10 @@ cdef bytes compress_body(Request req, body, size_t size):
     cdef int coding = NEGOTIATE_IDENTITY
     cdef bytes coded = None
     asked_look(req.r, &asked)
-    if asked.weights.q[NEGOTIATE_ZSTD] > 0:
+    if asked.weights.q[NEGOTIATE_ZSTD] > 0 and compress_has_zstd:
         coding = NEGOTIATE_ZSTD
-    if asked.weights.q[NEGOTIATE_GZIP] > max(0, asked.weights.q[coding]):
+    if compress_has_gzip and asked.weights.q[NEGOTIATE_GZIP] > (
+            0 if coding == NEGOTIATE_IDENTITY else asked.weights.q[coding]):
         coding = NEGOTIATE_GZIP
     if coding != NEGOTIATE_IDENTITY \
             and asked.weights.q[coding] >= asked.weights.q[NEGOTIATE_IDENTITY]:

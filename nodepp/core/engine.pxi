@@ -259,10 +259,6 @@ cdef int engine_apply(dict settings) except -1:
 
 cdef int engine_apply_texts(dict settings) except -1:
     """Settings that are not numbers of limits."""
-    global compress_threshold
-    compress_threshold = engine_number(settings, "compress_threshold", -1, -1, <int64_t>1 << 50)
-    if compress_threshold < 0:
-        compress_threshold = <int64_t>1 << 62
     server = settings.get("server_header", b"nodepp")
     if server and not headers_all_of(server, SCAN_VALUE):
         raise ValueError("server_header holds a control character")
@@ -311,6 +307,8 @@ cdef int engine_open_rooms(Engine engine, list listeners) except -1:
     engine_apply(engine.settings)
     clock_update()
     dispatch_open(engine.router, engine.host)
+    compress_open(engine.host, engine_number(engine.settings, "compress_threshold", -1, -1,
+                                             <int64_t>1 << 50))
     locate_publish(engine.snapshot)
     engine_clamp(engine, kind)
     memset(&stats, 0, sizeof(stats))
