@@ -9,7 +9,7 @@ import harness
 import pytest
 
 from nodepp import _core
-from nodepp.statics import watch, watchscan, watchtree
+from nodepp.statics import watch, watchnames, watchscan, watchtree
 from nodepp.statics.watch import Watcher, is_being_written
 
 DEADLINE_S = 10.0
@@ -412,7 +412,7 @@ def test_where_nobody_tells_a_file_of_this_moment_is_read_again(bench, res, monk
     (res / "a.txt").write_text("x")
     bench.until_seen(res / "a.txt")
     os.utime(res / "a.txt")
-    bench.watcher._drain()
+    bench.watcher._drain(1)
     bench.watcher._tree.changed.clear()
     assert not bench.settled(res / "a.txt")
     bench.until_seen(res / "a.txt")
@@ -531,7 +531,7 @@ def test_a_settled_read_is_one_whole_version(make, res, monkeypatch, kind, is_le
                 after = os.fstat(file.fileno())
         except FileNotFoundError:
             return
-        stamp = watchtree.stamp
+        stamp = watchnames.stamp
         if stamp(before) == stamp(after) and bench.settled(path):
             accepted.append(body)
 

@@ -2,9 +2,10 @@
 and read again when they change.
 
     tree, media, minify, fingerprint    one matter each, on paths and bytes
-    reading, entry, host                a file, what is made of it, what wins at a path
-    declared                            what the application adds: app.serve and the like
-    collection                          class Statics, all of it together; refresh, slices, disk
+    reading, entry, root, host          a file, what is made of it, a folder, what wins at a path
+    declared, roots                     what the application adds: app.serve and the like
+    collection                          class Statics, all of it together; refresh, slices, disk,
+                                        asset
     codings, coder, watch               compressing, and noticing changes
     report                              the banner's line, --print-statics
 

@@ -11,6 +11,7 @@ renders is compressed here, by compress(), quickly.
 from __future__ import annotations
 
 import os
+import stat
 import time
 import zlib
 
@@ -156,12 +157,16 @@ class Cache:
         """The codings that were tried: bytes, or None where it does not save. {}: not known."""
         if not self.folder:
             return {}
+        # O_NONBLOCK: a FIFO in an entry's place must not hold the server.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
         try:
-            descriptor = os.open(entry_path(self.folder, key), os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(entry_path(self.folder, key), flags)
         except OSError:
             return {}
         try:
             found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                return {}
             entry = os.read(descriptor, found.st_size)
         except OSError:
             return {}

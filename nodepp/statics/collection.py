@@ -11,16 +11,17 @@ import os
 import time
 
 from ..app import import_core
+from .asset import Assets
 from .compressing import Compressing
-from .declared import INDEX, MINIFY, Declared, Folder, Generated, Host
+from .declared import Declared, Folder, Generated
 from .disk import Disk
 from .entry import Entry, Policy
-from .host import HostFiles, Old, Root
+from .host import HostFiles, Old
 from .options import Options
 from .reading import content_key, finish
 from .refresh import Refresh
+from .roots import add_folder, add_roots, cache_folder, report_hidden
 from .slices import Slices
-from .tree import is_within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 ERR, WAR, INF, DBG = 1, 2, 3, 4
 
 CATCH_UP_S = 0.05  # after the start, when the first visitors have their answers
-HIDDEN_COUNT_MAX = 5  # files that others hide, of which a start says each; then their number
-WARNED_COUNT_MAX = 1000  # names of which asset() says that it does not know them
 
 
 class Statics:
@@ -64,7 +63,7 @@ class Statics:
         self.core = import_core()
         self.snapshot: Snapshot = self.core.Snapshot({})
         self.is_loaded = False
-        self._warned: set[str] = set()
+        self.assets = Assets(self)
         config = self.config
         threshold = config.compress_threshold if config.compress else -1
         self.policy = Policy(self.core.Resource, config.expires_statics_ms // 1000, threshold)
@@ -79,12 +78,12 @@ class Statics:
         if self.policy.threshold >= 0 and self.config.static_cache:
             from .codings import Cache
 
-            self.cache = self.policy.cache = Cache(self.config.static_cache, self.log)
+            self.cache = self.policy.cache = Cache(cache_folder(self), self.log)
         self.hosts = {}
         old = Old()
         for name in ("", *self.declared.hosts):
             self.hosts[name] = HostFiles(name, self.hosts, self.policy, old)
-        self._add_roots()
+        add_roots(self)
         self._set_folders()
         for generated in self.declared.generated.values():
             self._generate(generated)
@@ -95,50 +94,13 @@ class Statics:
         self.snapshot = self.core.Snapshot({name: {} for name in self.hosts})
         self.is_loaded = True
         self.flush()
-        self._report_hidden()
+        report_hidden(self)
         if any(os.path.isdir(folder) for folder in self.snippet_folders().values()):
             self.snippets  # noqa: B018  (read now rather than at the first request)
         return self.snapshot
 
-    def _add_roots(self) -> None:
-        main = Host("", self.config.res, self.config.resmin, "")
-        for given in (main, *self.declared.hosts.values()):
-            host = self.hosts[given.name]
-            for name, minified in ((given.res, False), (given.resmin, True)):
-                if name:
-                    folder = self._absolute(name)
-                    root = Root(folder, minified=minified, private=self._private(folder))
-                    self._add_root(host, root, is_expected=given is not main)
-        for declared in self.declared.folders:
-            self._add_folder(declared)
-
-    def _add_folder(self, folder: Folder) -> Root:
-        name = self._absolute(folder.path)
-        root = Root(
-            name, folder.prefix, has_index=bool(folder.flags & INDEX),
-            minified=bool(folder.flags & MINIFY), is_single=folder.is_single,
-            private=() if folder.is_single else self._private(name))
-        self._add_root(self.hosts[folder.host], root, is_expected=True)
-        return root
-
-    def _private(self, folder: str) -> tuple[str, ...]:
-        """Where the application's own folder is served (or one that it lies in), its source and
-        keys are not.
-        """
-        if not is_within(os.path.realpath(folder), os.path.realpath(self.config.app_dir)):
-            return ()
-        from ..target import PRIVATE_SUFFIXES
-
-        return PRIVATE_SUFFIXES
-
-    def _add_root(self, host: HostFiles, root: Root, is_expected: bool) -> None:
-        host.roots.append(root)
-        there = os.path.isfile(root.real) if root.is_single else os.path.isdir(root.real)
-        if is_expected and not there:
-            self.log(WAR, f"static: there is no {'file' if root.is_single else 'folder'}"
-                          f" {root.folder}")
-
-    def _absolute(self, folder: str) -> str:
+    def absolute(self, folder: str) -> str:
+        """A folder or file as a setting or the application names it."""
         return os.path.normpath(os.path.join(self.config.app_dir, os.path.expanduser(folder)))
 
     def _generate(self, made: Generated) -> None:
@@ -154,16 +116,6 @@ class Statics:
         host.generated.found[made.path] = entry
         host.decide(made.path)
 
-    def _report_hidden(self) -> None:
-        hidden = [
-            (entry.file, host.winners[path].file or "what app.add_static was given")
-            for host in self.hosts.values() for root in host.roots
-            for path, entry in root.found.items() if host.winners[path] is not entry]
-        for file, by in hidden[:HIDDEN_COUNT_MAX]:
-            self.log(WAR, f"static: {file} is hidden by {by}")
-        if len(hidden) > HIDDEN_COUNT_MAX:
-            self.log(WAR, f"static: {len(hidden) - HIDDEN_COUNT_MAX} more files are hidden so")
-
     # What is served.
 
     def flush(self) -> bool:
@@ -176,8 +128,10 @@ class Statics:
                        if resource is not self.snapshot.get(path, name)}
             if changed:
                 changes[name] = changed
-            fresh += host.fresh
-            host.fresh = []
+            for key, entry in host.stale:
+                self.compressing.remove(key, entry)
+            fresh += [entry for entry in host.fresh if host.winners.get(entry.path) is entry]
+            host.fresh, host.stale = [], []
         for entry in fresh:
             self.compressing.add(entry)
         if not changes:
@@ -232,6 +186,7 @@ class Statics:
         folders = [root.folder for root in roots if not root.is_single]
         folders += self.snippet_folders().values()
         single = [os.path.dirname(root.folder) for root in roots if root.is_single]
+        self.watcher.excluded = cache_folder(self)
         self.watcher.set_folders(folders, single)
 
     def changed(self, files: set[str]) -> None:
@@ -271,7 +226,7 @@ class Statics:
         """app.serve and app.serve_file of a running application."""
         if not self.is_loaded:
             return
-        root = self._add_folder(folder)
+        root = add_folder(self, folder)
         self._set_folders()
         self.slices.add(self.refreshing.whole(self.hosts[folder.host], root))
 
@@ -286,7 +241,7 @@ class Statics:
                 host.decide(it.path)
                 continue
             for root in [root for root in host.roots[1:] if root.prefix == it.prefix
-                         and root.folder == self._absolute(it.path)]:
+                         and root.folder == self.absolute(it.path)]:
                 host.roots.remove(root)
                 for path in root.found:
                     host.decide(path)
@@ -301,46 +256,11 @@ class Statics:
         host: an authority, as clients send it. What is not known gives its plain path, and one
         line in the log.
         """
-        if not isinstance(name, str):
-            raise TypeError(f"asset: the name of a file is a str, not {type(name).__name__}")
-        if "://" in name or name.startswith("//"):
-            return name  # somebody else's
-        path, tail = name, ""
-        for sign in "#?":
-            cut = path.find(sign)
-            if cut >= 0:
-                path, tail = path[:cut], path[cut:] + tail
-        path = path if path.startswith("/") else f"/{path}"
-        url = self.host_of(host).url(path) if self.is_loaded else ""
-        if not url:
-            self._warn_unknown(path, host)
-            url = path
-        return url + tail
+        return self.assets.url(name, host)
 
     def host_of(self, authority: str) -> HostFiles:
-        """The host that an authority means, by the core's rule: itself, else without its first
-        label, else the main one.
-        """
-        if authority:
-            name = authority.lower()
-            if not name.endswith("]"):
-                name = name.rpartition(":")[0] or name
-            found = self.hosts.get(name) or self.hosts.get(name.partition(".")[2])
-            if found is not None:
-                return found
-        return self.hosts[""]
-
-    def _warn_unknown(self, path: str, host: str) -> None:
-        if path in self._warned or len(self._warned) >= WARNED_COUNT_MAX:
-            return
-        self._warned.add(path)
-        if not self.is_loaded:
-            self.log(WAR, f"asset({path!r}): files are read when the server starts; ask later")
-            return
-        from ..config import did_you_mean  # difflib is slow to import
-
-        known = self.host_of(host).winners
-        self.log(WAR, f"asset({path!r}): there is no such file.{did_you_mean(path, known)}")
+        """The host that an authority means."""
+        return self.assets.host_of(authority)
 
     def open_file(self, resource: Resource) -> Optional[tuple[Resource, File]]:
         """A file on disk, opened for one answer, with the Resource that describes what was opened;
@@ -354,7 +274,7 @@ class Statics:
         """host → its folder of snippets, absolute."""
         folders = {"": self.config.snippets}
         folders.update((host.name, host.snippets) for host in self.declared.hosts.values())
-        return {name: self._absolute(folder) for name, folder in folders.items() if folder}
+        return {name: self.absolute(folder) for name, folder in folders.items() if folder}
 
     @property
     def snippets(self) -> Snippets:

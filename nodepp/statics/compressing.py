@@ -22,7 +22,7 @@ class Compressing:
         self.statics = statics
         self.compressor: Optional[Compressor] = None
         self.is_on = statics.policy.threshold >= 0
-        self._waiting: dict[str, list[Entry]] = {}  # content key → entries that get its codings
+        self._waiting: dict[str, set[Entry]] = {}  # content key → entries that get its codings
         self._is_flush_due = False
 
     def begin(self) -> None:
@@ -53,10 +53,19 @@ class Compressing:
         """Queues what the cache did not have of an entry."""
         if not entry.varies or entry.is_tried or entry.sent is None or self.compressor is None:
             return
-        entries = self._waiting.setdefault(entry.key, [])
-        if entry not in entries:
-            entries.append(entry)
+        self._waiting.setdefault(entry.key, set()).add(entry)
         self.compressor.add(entry.key, entry.sent)
+
+    def remove(self, key: str, entry: Entry) -> None:
+        """Nobody sees this content of an entry any more: it waits for nothing, nor keeps memory."""
+        entries = self._waiting.get(key)
+        if entries is None:
+            return
+        entries.discard(entry)
+        if not entries:
+            del self._waiting[key]
+            if self.compressor is not None:
+                self.compressor.drop(key)
 
     def _make(self) -> Compressor:
         if self.compressor is None:

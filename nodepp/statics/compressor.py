@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from .cachefile import unpack
 from .coders import CODINGS, coder_id
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
     Log = Callable[[int, str], None]
     Done = Callable[[str, dict[str, Optional[bytes]]], None]
-    Job = tuple[int, int, str, bytes]  # size, number, key, body: smallest first, then oldest
+    Job = tuple[int, int, str, bytes]  # size, number, key, body
 
 ERR, WAR, INF, DBG = 1, 2, 3, 4
 
 RESTART_COUNT_MAX = 3  # times that a process which died is followed by another
 WRITE_COUNT_MAX = 16  # writes at a time: some pipes take a megabyte, and the engine waits meanwhile
 JOB_COUNT_MAX = 4  # sent and not answered: the next is there in time, the others can take turns
+ORDER_SPARE_COUNT = 1000  # places of bodies that were dropped; more are cleared away
 END_WAIT_S = 2.0  # a killed process that is not gone then hangs in the system: left alone, logged
 USED_COUNT_MAX = 1 << 16  # keys that are told in one record
 
@@ -56,7 +57,10 @@ class Compressor:
         self.done = done
         self.engine: Any = None
         self.restart_count = 0
-        self._jobs: list[Job] = []
+        # What waits: the bodies, and their order: the smallest first, then the oldest. A body that
+        # was dropped leaves its place in the order until that is worked off.
+        self._bodies: dict[str, tuple[int, bytes]] = {}  # key → number, body
+        self._order: list[tuple[int, int, str]] = []  # size, number, key
         self._number = 0
         self._keys: set[str] = set()
         self._processes: list[Process] = []
@@ -72,7 +76,7 @@ class Compressor:
         if key in self._keys or self.restart_count > RESTART_COUNT_MAX:
             return
         self._keys.add(key)
-        self.put_back([(len(body), self._number, key, body)])
+        self._put(len(body), self._number, key, body)
         self._number += 1
         if self.engine is not None:
             if not self._processes:
@@ -80,10 +84,19 @@ class Compressor:
             else:
                 self._processes[0].feed()
 
+    def drop(self, key: str) -> None:
+        """Forgets a body that waits; what has been sent already comes all the same."""
+        if self._bodies.pop(key, None) is None:
+            return
+        self._keys.discard(key)
+        if len(self._order) > 2 * len(self._bodies) + ORDER_SPARE_COUNT:
+            self._order = [it for it in self._order if self._waits(it)]
+            heapify(self._order)
+
     def begin(self, engine: Any) -> None:
         """Goes on in the background from now on."""
         self.engine = engine
-        if self._jobs or (self.cache is not None and self.cache.is_due()):
+        if self._bodies or (self.cache is not None and self.cache.is_due()):
             self._start(idle=True)
 
     def run(self) -> None:
@@ -92,7 +105,7 @@ class Compressor:
 
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         try:
-            for _ in range(min(cores or 1, len(self._jobs))):
+            for _ in range(min(cores or 1, len(self._bodies))):
                 self._start(idle=False)
             while self._processes:
                 waiting = poll()
@@ -108,17 +121,30 @@ class Compressor:
         """Ends the process, whatever it does; forgets what waits. Nothing is left over."""
         self.engine = None
         self._kill()
-        self._jobs.clear()
+        self._forget()
         self._keys.clear()
 
     # For Process.
 
     def next_job(self) -> Optional[Job]:
-        return heappop(self._jobs) if self._jobs else None
+        while self._order:
+            place = heappop(self._order)
+            if self._waits(place):
+                size, number, key = place
+                return size, number, key, self._bodies.pop(key)[1]
+        return None
 
     def put_back(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
-            heappush(self._jobs, job)
+            self._put(*job)
+
+    def _put(self, size: int, number: int, key: str, body: bytes) -> None:
+        self._bodies[key] = number, body
+        heappush(self._order, (size, number, key))
+
+    def _waits(self, place: tuple[int, int, str]) -> bool:
+        found = self._bodies.get(place[2])
+        return found is not None and found[0] == place[1]
 
     def finished(self, key: str, codings: dict[str, Optional[bytes]]) -> None:
         """A body is done with, as far as it will be."""
@@ -141,7 +167,7 @@ class Compressor:
             self.restart_count = 0
         else:
             self._died(process, blamed)
-        if self._jobs and not self._processes and self.restart_count <= RESTART_COUNT_MAX:
+        if self._bodies and not self._processes and self.restart_count <= RESTART_COUNT_MAX:
             self._start(process.idle)
         if blamed is not None:
             self.finished(blamed[2], {})
@@ -157,9 +183,13 @@ class Compressor:
 
     def _give_up(self, reason: str) -> None:
         self.restart_count = RESTART_COUNT_MAX + 1
-        self.log(ERR, f"static: {reason}: {len(self._jobs)} bodies stay as they are")
-        self._keys.difference_update(job[2] for job in self._jobs)
-        self._jobs.clear()
+        self.log(ERR, f"static: {reason}: {len(self._bodies)} bodies stay as they are")
+        self._keys.difference_update(self._bodies)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._bodies.clear()
+        self._order.clear()
 
     def _start(self, idle: bool) -> None:
         process = None

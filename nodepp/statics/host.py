@@ -4,17 +4,14 @@ snapshot has at each path because of that.
 
 from __future__ import annotations
 
-import os
-
 from .reading import content_key, finish
-from .tree import Walk, is_within
+from .root import Root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional
+    from typing import Any
 
     from .entry import Entry, Policy
-    from .tree import Log
 
 INDEX = "index.html"
 # Style sheets that import each other in a chain; a reference beyond stays as it is written.
@@ -24,57 +21,6 @@ IMPORT_DEPTH_MAX = 64
 # has. The oldest leave first.
 OLD_COUNT_MAX = 256
 OLD_SIZE_MAX = 32 << 20
-
-
-class Root:
-    """A folder that is served below a prefix, a single file, or what was generated (folder "").
-
-    found: path → Entry of all that was read, also of what a file of an earlier root hides.
-    """
-
-    def __init__(
-        self,
-        folder: str,
-        prefix: str = "",
-        *,
-        has_index: bool = True,
-        minified: bool = False,
-        is_single: bool = False,
-        private: tuple[str, ...] = (),
-    ) -> None:
-        self.folder = folder  # as given, absolute; of a single one: the file
-        self.prefix = prefix  # "" or "/static"; of a single one: its path
-        self.has_index = has_index
-        self.minified = minified
-        self.is_single = is_single
-        self.private = private
-        self.found: dict[str, Entry] = {}
-        self.has_links = False
-        self.real = ""
-        self.find_real()
-
-    def find_real(self) -> None:
-        """Follows the links on the way to the folder: they may lead elsewhere than before."""
-        self.real = os.path.realpath(self.folder) if self.folder else ""
-
-    def walk(self, log: Log) -> Walk:
-        """A pass over the folder as it is now."""
-        return Walk(self.real, log, self.private)
-
-    def path_of(self, file: str) -> Optional[str]:
-        """The path below the root of an absolute file name, "" for the root, or for a folder that
-        the root lies in; None if it has nothing to do with it.
-        """
-        for base in {self.folder, self.real}:
-            if base == file or base.startswith(file.rstrip("/") + "/"):
-                return ""
-            if not self.is_single and base and file.startswith(base.rstrip("/") + "/"):
-                return file[len(base.rstrip("/")) :]
-        return None
-
-    def has(self, real: str) -> bool:
-        """Whether a real path is the root or lies below it."""
-        return real == self.real or (not self.is_single and is_within(self.real, real))
 
 
 class Old:
@@ -138,7 +84,9 @@ class HostFiles:
         self.indexes: set[str] = set()  # paths of index pages that stand for their folder
         self.touched: set[str] = set()  # paths of which a snapshot may have to change
         self.fresh: list[Entry] = []  # winners since the last changes(), perhaps without codings
-        self._is_settled = True
+        self.stale: list[tuple[str, Entry]] = []  # keys of contents since then that nobody sees now
+        self._referrers: dict[str, set[str]] = {}  # path → style sheets that refer to it
+        self._unsettled: set[str] = set()  # paths that sheets may refer to by an old fingerprint
 
     # What is where.
 
@@ -154,24 +102,37 @@ class HostFiles:
         if new is old and has_index == (path in self.indexes):
             return
         if old is not None:
-            self._drop_name(old.name, old.named, path if new is not None else "")
-            self.sheets.pop(path, None)
+            self._drop(old, path if new is not None else "")
         self.indexes.discard(path)
         if new is None:
             self.old.discard_versions(self, path)
             del self.winners[path]
         else:
-            self.winners[path] = new
+            self._take(path, new)
             if has_index:
                 self.indexes.add(path)
-            if new.references:
-                new.fingerprints = None
-                self.sheets[path] = new
-            else:
-                self._add_name(new)
         self._touch(path)
-        # Any path may be one that a style sheet refers to.
-        self._is_settled = not self.sheets
+        self._unsettled.add(path)
+
+    def _take(self, path: str, entry: Entry) -> None:
+        self.winners[path] = entry
+        if entry.references:
+            entry.fingerprints = None
+            self.sheets[path] = entry
+            for reference in entry.references:
+                self._referrers.setdefault(reference.path, set()).add(path)
+        else:
+            self._add_name(entry)
+
+    def _drop(self, entry: Entry, keep_as: str) -> None:
+        self.stale.append((entry.key, entry))
+        self._drop_name(entry.name, entry.named, keep_as)
+        if self.sheets.pop(entry.path, None) is not None:
+            for reference in entry.references:
+                referrers = self._referrers.get(reference.path, set())
+                referrers.discard(entry.path)
+                if not referrers:
+                    self._referrers.pop(reference.path, None)
 
     def _touch(self, path: str) -> None:
         self.touched.add(path)
@@ -232,15 +193,19 @@ class HostFiles:
         """Puts fingerprints into the style sheets whose references have changed, those that others
         import first.
         """
-        if self._is_settled:
-            return
-        done: set[str] = set()
-        for path in sorted(self.sheets):
-            self._resolve(path, done, [])
-        self._is_settled = True
+        waiting, self._unsettled = list(self._unsettled), set()
+        todo = {path for path in waiting if path in self.sheets}
+        while waiting and self._referrers:
+            for path in self._referrers.get(waiting.pop(), ()):
+                if path not in todo:
+                    todo.add(path)
+                    waiting.append(path)
+        # In order, so that of sheets in a circle it is always the same one that gives way.
+        for path in sorted(todo):
+            self._resolve(path, todo, [])
 
-    def _resolve(self, path: str, done: set[str], above: list[str]) -> None:
-        if path in done:
+    def _resolve(self, path: str, todo: set[str], above: list[str]) -> None:
+        if path not in todo:
             return
         entry = self.sheets[path]
         above.append(path)
@@ -253,16 +218,18 @@ class HostFiles:
                 fingerprints.append("")
                 continue
             if reference.path in self.sheets:
-                self._resolve(reference.path, done, above)
+                self._resolve(reference.path, todo, above)
             fingerprints.append(target.fingerprint)
             modified = max(modified, target.modified)
         above.pop()
-        done.add(path)
+        todo.discard(path)
         if fingerprints != entry.fingerprints:
             self._rewrite(entry, fingerprints, modified)
 
     def _rewrite(self, entry: Entry, fingerprints: list[str], modified: int) -> None:
         name, named = entry.name, entry.named
+        if entry.key:
+            self.stale.append((entry.key, entry))
         entry.rewrite(fingerprints, modified)
         assert entry.sent is not None
         entry.make(finish(content_key(entry.sent)), self.policy)

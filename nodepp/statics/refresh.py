@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from typing import Optional
 
     from .collection import Statics
-    from .host import HostFiles, Root
+    from .host import HostFiles
     from .reading import Content, Steps
+    from .root import Root
 
 ERR, WAR, INF, DBG = 1, 2, 3, 4
 
@@ -39,19 +40,20 @@ class Refresh:
 
     def __init__(self, statics: Statics) -> None:
         self.statics = statics
-        self._pending: list[tuple[HostFiles, Root, str, Optional[Entry]]] = []
+        self._changed: dict[Root, HostFiles] = {}
 
     def apply(self) -> None:
         """Hands what was read since the last call over to the hosts."""
-        pending, self._pending = self._pending, []
-        for host, root, path, entry in pending:
-            if root not in host.roots:
-                continue  # taken away meanwhile
-            if entry is None:
-                root.found.pop(path, None)
-            else:
-                root.found[path] = entry
-            host.decide(path)
+        changed, self._changed = self._changed, {}
+        for root, host in changed.items():
+            paths = root.apply()
+            if root in host.roots:  # not taken away meanwhile
+                for path in paths:
+                    host.decide(path)
+
+    def _plan(self, host: HostFiles, root: Root, path: str, entry: Optional[Entry]) -> None:
+        root.plan(path, entry)
+        self._changed[root] = host
 
     def steps(self, files: Optional[set[str]]) -> Steps[None]:
         """Looks at files, absolute names, or folders for all below them; None: at everything."""
@@ -65,10 +67,8 @@ class Refresh:
                     yield from self._some(host, root, files)
 
     def _some(self, host: HostFiles, root: Root, files: set[str]) -> Steps[None]:
-        found = {path: file for file in files
-                 for path in (root.path_of(file),) if path is not None}
-        # Behind a link the same file has other paths too.
-        if "" in found or (found and root.has_links):
+        found = {path for file in files for path in root.paths_of(file)}
+        if "" in found:
             yield from self.whole(host, root)
             return
         for path in sorted(found):
@@ -86,13 +86,18 @@ class Refresh:
         if not below and not root.found and not os.path.isdir(root.real):
             return  # it is not there: said when it was registered
         walk = root.walk(self.statics.log)
+        if not below:
+            root.begin_pass()
         seen = set()
         for path, file in walk.files(below):
             served = root.prefix + path
             seen.add(served)
             yield from self._look(host, root, served, file)
             yield
-        root.has_links = walk.has_links or (root.has_links and bool(below))
+        if below or walk.is_partial:
+            root.add_links(walk.links)
+        else:
+            root.end_pass(walk.links)
         if not walk.is_partial:
             self._remove(host, root, root.prefix + below, seen)
 
@@ -103,7 +108,9 @@ class Refresh:
             self._remove(host, root, root.prefix, set())
 
     def _one(self, host: HostFiles, root: Root, path: str) -> Steps[None]:
-        kind, file = root.walk(self.statics.log).find(path)
+        walk = root.walk(self.statics.log)
+        kind, file = walk.find(path)
+        root.add_links(walk.links)
         if kind == "folder":
             yield from self.whole(host, root, path)
         elif kind == "file":
@@ -115,15 +122,14 @@ class Refresh:
 
     def _remove(self, host: HostFiles, root: Root, path: str, seen: set[str]) -> None:
         """What is at a path, or below it, and was not seen."""
-        below = path + "/"
-        for served in root.found:
-            if served not in seen and (served == path or served.startswith(below)):
-                self._pending.append((host, root, served, None))
+        for served in root.below(path):
+            if served not in seen:
+                self._plan(host, root, served, None)
 
     # One file.
 
     def _look(self, host: HostFiles, root: Root, served: str, file: str) -> Steps[None]:
-        known = root.found.get(served)
+        known = root.known(served)
         if known is not None:
             try:
                 if known.signature == signature_of(os.stat(file)) and not known.is_racy:
@@ -131,20 +137,20 @@ class Refresh:
             except OSError:
                 pass  # reading it will say why
         try:
-            content = yield from self._read(file)
+            content = yield from self._read(root, file)
         except Unsettled:
             return  # it will be looked at again
         if content is None:
             if known is not None:
-                self._pending.append((host, root, served, None))
+                self._plan(host, root, served, None)
             return
         entry = yield from self._entry(root, served, file, content, known)
         if known is not None and known.signature == entry.signature and known.body == entry.body:
             known.is_racy = entry.is_racy
             return
-        self._pending.append((host, root, served, entry))
+        self._plan(host, root, served, entry)
 
-    def _read(self, file: str) -> Steps[Optional[Content]]:
+    def _read(self, root: Root, file: str) -> Steps[Optional[Content]]:
         """None when there is nothing to read. Unsettled when it is not one whole version now."""
         statics = self.statics
         for count in range(READ_COUNT_MAX):
@@ -157,7 +163,8 @@ class Refresh:
                 continue
             except OSError as error:
                 if error.errno != errno.ENOENT:
-                    statics.log(ERR, f"static: cannot read {file}: {error.strerror}")
+                    message = f"static: cannot read {file}: {error.strerror}"
+                    root.say(statics.log, ERR, message)
                 if error.errno in OUT_OF:
                     self._again(file)
                     raise Unsettled(file) from None

@@ -11,6 +11,8 @@ import errno
 import os
 import stat
 
+from ..private import is_private
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,25 +36,32 @@ GONE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP)
 class Walk:
     """One pass over a folder.
 
-    root: the folder, a real path. private: suffixes of names that are not for the public.
-    files() gives (path below the root, with a leading slash; absolute name) of all that may be
-    served, folder by folder in alphabetical order. has_links: whether a link was met, so that a
-    change of its target is a change here.
+    root: the folder, a real path. private: whether names that are not for the public (private.py)
+    are left out. excluded: the real path of a folder that is never served, "" for none. files()
+    gives (path below the root, with a leading slash; absolute name) of all that may be served,
+    folder by folder in alphabetical order. links: (path, the real path that it leads to) of those
+    that were met, for a change there is a change here.
     """
 
-    def __init__(self, root: str, log: Log, private: tuple[str, ...] = ()) -> None:
+    def __init__(self, root: str, log: Log, private: bool = False, excluded: str = "") -> None:
         self.root = root
         self.log = log
         self.private = private
-        self.has_links = False
+        self.excluded = excluded
+        self.links: list[tuple[str, str]] = []
         self.is_partial = False  # something could not be looked at, though it may be there
         self._count = 0
+
+    @property
+    def has_links(self) -> bool:
+        """Whether any link was met."""
+        return bool(self.links)
 
     def files(self, below: str = "") -> Iterator[tuple[str, str]]:
         """below: the part of the tree that is walked, "/docs"; "" for all of it."""
         folder = self.root + below
         real = os.path.realpath(folder)
-        if is_within(self.root, real):
+        if is_within(self.root, real) and not self._is_excluded(real):
             yield from self._files(folder, below, (real,))
 
     def _files(
@@ -68,19 +77,21 @@ class Walk:
             file, path = entry.path, f"{prefix}/{entry.name}"
             real = ""
             if entry.is_symlink():
-                self.has_links = True
                 real = os.path.realpath(file)
+                self.links.append((path, real))
                 if not is_within(self.root, real):
                     self.log(WAR, f"static: {file} leads out of {self.root}: not served")
                     continue
             kind = self._kind(entry)
             if kind == "folder":
                 real = real or f"{above[-1]}/{entry.name}"
+                if self._is_excluded(real):
+                    continue
                 if real in above:
                     self.log(WAR, f"static: {file} leads to a folder that it is in: not read again")
                     continue
                 yield from self._files(file, path, (*above, real))
-            elif kind == "file":
+            elif kind == "file" and not (real and self._is_excluded(real)):
                 self._count += 1
                 if self._count > FILE_COUNT_MAX:
                     self.is_partial = True
@@ -96,9 +107,18 @@ class Walk:
             with os.scandir(folder) as entries:
                 return sorted(entries, key=entry_name)
         except OSError as error:
-            self.log(ERR, f"static: cannot read {folder}: {error.strerror}")
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):  # a deploy's normal step
+                self.log(INF, f"static: {folder} has gone")
+            else:
+                self.log(ERR, f"static: cannot read {folder}: {error.strerror}")
             self.is_partial = self.is_partial or error.errno not in GONE
             return []
+
+    def _is_excluded(self, real: str) -> bool:
+        if not self.excluded or not is_within(self.excluded, real):
+            return False
+        self.log(WAR, f"static: {self.excluded} is the cache of compressed files: not served")
+        return True
 
     def _kind(self, entry: os.DirEntry[str]) -> str:
         """ "file", "folder", or "" for what is neither or has gone."""
@@ -114,7 +134,7 @@ class Walk:
         return ""
 
     def _is_public(self, name: str, file: str) -> bool:
-        if is_hidden(name) or name.lower().endswith(self.private or "\0"):
+        if is_hidden(name) or (self.private and is_private(name)):
             return False
         fault = fault_of_name(name)
         if fault:
@@ -135,8 +155,13 @@ class Walk:
             mode = os.stat(file).st_mode
         except OSError:
             return "", ""
-        if not is_within(self.root, os.path.realpath(file)):
+        real = os.path.realpath(file)
+        if real != file:
+            self.links.append((path, real))
+        if not is_within(self.root, real):
             self.log(WAR, f"static: {file} leads out of {self.root}: not served")
+            return "", ""
+        if self._is_excluded(real):
             return "", ""
         if stat.S_ISDIR(mode):
             return "folder", file

@@ -11,6 +11,13 @@ of when it is done), and one that began before the watch never was. So the kerne
 whether anybody has the file open for writing: it gives a lease for reading only if nobody has. When
 that is asked first and the queue drained then, no writer can hide: one that has closed in between
 is in the queue.
+
+What is promised: where the kernel answers (files of our own user, or the capability CAP_LEASE), a
+read that is_settled() is one whole version, however long a writer takes. Where it does not (files
+of another user, some file systems), so is one of a file that is written while we watch, unless a
+single write(2) stands still for some tenths of a second (watchlooks.py). What was half written by
+then, by another user, when the watch began is taken for whole if nothing was written to it for
+FRESH_AT_START_S; it is read again when its writer goes on, or closes it.
 """
 
 from __future__ import annotations
@@ -20,6 +27,7 @@ import os
 import time
 from signal import SIGURG
 
+from .watchlooks import Looks
 from .watchscan import Scan
 
 TYPE_CHECKING = False
@@ -39,7 +47,10 @@ ROOT_S = 0.4  # between looks at the roots, whose replacement no watch of ours t
 MINUTE_S = 60.0  # between looks at what notices do not tell
 # Who has a file open for writing and has not written for this long is not writing it.
 WRITER_QUIET_S_MAX = 60.0
-FRESH_S = 0.05  # a write takes less; where leases are not for us
+# Where the kernel does not tell who writes, files that are younger are not believed at once.
+FRESH_S = 5.0
+FRESH_AT_START_S = 0.3  # one write(2) takes less, also of a writer who has to wait for his turn
+READ_COUNT_MAX = 16  # reads of the queue, of some thousand notices each, to answer one question
 FALL_BACK_LINE = "static: changes are looked for every minute, for inotify cannot be used: "
 
 
@@ -51,7 +62,9 @@ class Watcher:
     def __init__(self, changed: Callable[[set[str]], None], log: Log) -> None:
         self.changed = changed
         self.log = log
+        self.excluded = ""  # the real path of a folder that is not watched
         self._engine: Any = None
+        self._looks = Looks(self._scanned)
         self._tree: Optional[Tree] = None
         self._scan: Optional[Scan] = None
         self._told: set[str] = set()  # by the scan, and not passed on yet
@@ -67,14 +80,15 @@ class Watcher:
         if self._tree is None and self._scan is None:
             self._open_tree()
         if self._tree is not None and self._tree.roots != roots:
-            self._tree.roots = roots
+            self._tree.roots, self._tree.excluded = roots, self.excluded
             self._sync()
         if self._scan is not None:
-            self._scan.roots = roots
+            self._scan.roots, self._scan.excluded = roots, self.excluded
 
     def begin(self, engine: Any) -> None:
         """Reports from now on, and what has changed since set_folders()."""
         self._engine = engine
+        self._looks.begin(engine)
         if self._tree is not None:
             try:
                 engine.add_reader(self._tree.inotify.fileno(), self._readable)
@@ -90,6 +104,7 @@ class Watcher:
         """Watches no more."""
         if self._scan is not None:
             self._scan.end()
+        self._looks.end()
         self._close_tree()
         self._engine = self._scan = None
         self._is_due = False
@@ -101,40 +116,50 @@ class Watcher:
         if being_written and age_s(file) < WRITER_QUIET_S_MAX:
             self._open.add(file)
             return False
+        if being_written is None and self._engine is None and age_s(file, True) < FRESH_AT_START_S:
+            self._told.add(file)  # begin() will report it
+            return False
         if self._scan is not None:
             return self._scan.is_settled(file)
         tree = self._tree
         if tree is None:
             return True
-        self._drain()
+        is_all = self._drain(READ_COUNT_MAX)
         self._flush_soon()
-        if self._tree is None:  # fallen back just now
+        if tree is not self._tree:  # fallen back just now
             return False
         if tree.has_moved():
             tree.is_lost = True
             self._flush_soon()
-        if being_written is None and self._engine is not None and abs(age_s(file)) < FRESH_S:
+        if not is_all:  # an answer would take too long
             tree.changed.add(file)
             self._flush_soon()
             return False
-        return tree.is_settled(file)
+        if not tree.is_settled(file):
+            return False
+        is_fresh = being_written is None and abs(age_s(file, True)) < FRESH_S
+        return not is_fresh or self._engine is None or self._looks.is_ripe(file)
 
     # Gathering.
 
     def _readable(self) -> None:
-        self._drain()
+        self._drain(1)  # we are called again when there is more
         self._flush_soon()
 
-    def _drain(self) -> None:
+    def _drain(self, count_max: int) -> bool:
+        """Whether no notice waits any more."""
         from .watchtree import LimitReached
 
         if self._tree is None:
-            return
+            return True
         try:
-            if self._tree.drain():
-                self._last_s = time.monotonic()
+            is_any, is_all = self._tree.drain(count_max)
         except LimitReached as exc:
             self._fall_back(str(exc))
+            return True
+        if is_any:
+            self._last_s = time.monotonic()
+        return is_all
 
     def _flush_soon(self) -> None:
         if self._engine is None or self._is_due or not self._has_news():
@@ -154,7 +179,7 @@ class Watcher:
     def _flush(self, engine: Any) -> None:
         if self._engine is not engine or not self._is_due:
             return
-        self._drain()
+        self._drain(1)
         now_s = time.monotonic()
         is_quiet = now_s - self._last_s > GATHER_S / 2
         if not is_quiet and now_s - self._first_s < GATHER_S_MAX:
@@ -196,6 +221,7 @@ class Watcher:
             return
         self._told |= self._open  # is_settled() is asked again
         self._open.clear()
+        self._looks.forget()
         if self._tree is not None:
             self._tree.find_closed(WRITER_QUIET_S_MAX)
             self._told |= self._tree.changed_twins()
@@ -222,6 +248,7 @@ class Watcher:
         """Changes from now until the first look are found by reading everything again once."""
         self.log(WAR, FALL_BACK_LINE + reason)
         self._scan = Scan(self._scanned)
+        self._scan.excluded = self.excluded
         if self._tree is not None:
             self._scan.roots = self._tree.roots
             self._told.update(self._tree.roots)
@@ -235,12 +262,15 @@ class Watcher:
         self._flush_soon()
 
 
-def age_s(file: str) -> float:
-    """Seconds since a file was changed; many if it is not there."""
+def age_s(file: str, is_by_system: bool = False) -> float:
+    """Seconds since a file was written; many if it is not there. is_by_system: or since anything
+    about it was changed, a date that nobody can set.
+    """
     try:
-        return time.time() - os.stat(file).st_mtime
+        found = os.stat(file)
     except OSError:
         return 1e9
+    return time.time() - (max(found.st_mtime, found.st_ctime) if is_by_system else found.st_mtime)
 
 
 def is_being_written(file: str) -> Optional[bool]:

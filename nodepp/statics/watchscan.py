@@ -10,7 +10,7 @@ import os
 import stat
 import time
 
-from .tree import DEPTH_MAX
+from .tree import DEPTH_MAX, is_within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Scan:
     def __init__(self, report: Callable[[set[str]], None]) -> None:
         self.report = report
         self.roots: dict[str, bool] = {}  # path → whether what is below is looked at too
+        self.excluded = ""  # the real path of a folder that is not looked at
         self._known: dict[str, Stamp] = {}  # as they were reported, or found first
         self._doubtful: dict[str, tuple[Stamp, float]] = {}  # different, since when as it is
         self._engine: Any = None
@@ -91,7 +92,7 @@ class Scan:
         """One look at everything."""
         found: dict[str, Stamp] = {}
         for root, is_deep in list(self.roots.items()):
-            for file in files_below(root, DEPTH_MAX if is_deep else 0):
+            for file in files_below(root, DEPTH_MAX if is_deep else 0, self.excluded):
                 found[file] = look_at(file)
                 if len(found) % FILES_PER_SLICE == 0:
                     yield
@@ -154,10 +155,12 @@ def look_at(file: str) -> Stamp:
     return found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns
 
 
-def files_below(folder: str, depth: int) -> Iterator[str]:
+def files_below(folder: str, depth: int, excluded: str) -> Iterator[str]:
     """Names of everything in a folder that is no folder, and in those below it, links followed."""
     from .watchtree import is_hidden
 
+    if excluded and is_within(excluded, os.path.realpath(folder)):
+        return
     try:
         with os.scandir(folder) as found:
             entries = [(it.path, it.is_dir()) for it in found if not is_hidden(it.name)]
@@ -167,4 +170,4 @@ def files_below(folder: str, depth: int) -> Iterator[str]:
         if not is_folder:
             yield path
         elif depth > 0:
-            yield from files_below(path, depth - 1)
+            yield from files_below(path, depth - 1, excluded)

@@ -1,9 +1,9 @@
 """Folders watched with inotify: which names a notice concerns.
 
 A watch is on a folder, by inode. Its name for us may be several: a link within the tree leads to
-it. Files too have several names, by links and hard links, and a notice tells one of them. What is
-rare (a link that changes, hard links, a root that is replaced, notices lost) is not followed in
-detail: is_lost says that the tables are wrong, and sync() makes them anew.
+it. Files too have several names (watchnames.py). What is rare (a link that changes, new hard links,
+a root that is replaced, notices lost) is not followed in detail: is_lost says that the tables are
+wrong, and sync() makes them anew.
 """
 
 from __future__ import annotations
@@ -28,18 +28,15 @@ from .._core import (
     IN_Q_OVERFLOW,
     Inotify,
 )
-from .tree import DEPTH_MAX, VISIBLE_HIDDEN
+from .tree import DEPTH_MAX, VISIBLE_HIDDEN, is_within
+from .watchnames import Names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Callable, Optional
 
-    Identity = tuple[int, int]  # device, inode
+    from .watchnames import Identity
 
-# Reads of the queue at a time, of some hundred notices each. Whoever writes quicker than we read
-# gets everything read again, a little later.
-READ_COUNT_MAX = 256
 NEVER_S = 1e9
 
 
@@ -51,8 +48,9 @@ class Tree:
     """The watched folders.
 
     changed: names that were written and closed, came or went, files and folders alike. writing:
-    files that were written to and not closed. is_lost: see above. is_open(file) tells whether
-    anybody has a file open for writing: None, nobody knows.
+    files that were written to and not closed. is_lost: see above. excluded: the real path of a
+    folder that is not watched. is_open(file) tells whether anybody has a file open for writing:
+    None, nobody knows.
 
     OSError: this system has no inotify, or no more of it.
     """
@@ -62,6 +60,7 @@ class Tree:
         self.changed: set[str] = set()
         self.writing: set[str] = set()
         self.is_lost = False
+        self.excluded = ""
         self.roots: dict[str, bool] = {}  # path → whether what is below is watched too
         self.identities: dict[str, Optional[Identity]] = {}  # of the roots
         self._is_open = is_open
@@ -71,11 +70,7 @@ class Tree:
         self._names: dict[int, list[str]] = {}  # watch → names of its folder
         self._reals: dict[int, str] = {}  # watch → the folder's real path
         self._watches: dict[str, int] = {}  # name of a folder → its watch
-        self._links: dict[str, str] = {}  # name of a link → real path of what it leads to
-        self._linked: dict[str, list[str]] = {}  # and the other way round
-        self._inodes: dict[Identity, list[str]] = {}  # names of files with hard links
-        self._twins: dict[str, list[str]] = {}  # the same, by each name
-        self._stamps: dict[str, tuple[int, ...]] = {}  # name → what was last seen of such a file
+        self._others = Names()
 
     # Making the tables.
 
@@ -96,6 +91,8 @@ class Tree:
         """A folder, and all below it. above: real paths of the folders above, against links in a
         circle; None: without what is below. The watch comes first: what is made while we read is
         noticed."""
+        if self.excluded and is_within(self.excluded, real):
+            return
         try:
             watch = self.inotify.add(path)
         except OSError as exc:
@@ -128,18 +125,12 @@ class Tree:
             real = os.path.realpath(entry.path)
             if not real.startswith(root + "/"):
                 return  # not served
-            self._links[entry.path] = real
-            self._linked.setdefault(real, []).append(entry.path)
+            self._others.add_link(entry.path, real)
         if entry.is_dir():
             if real not in above:
                 self._add(entry.path, real, root, above)
         elif not entry.is_symlink():
-            found = entry.stat()
-            if found.st_nlink > 1:
-                twins = self._inodes.setdefault((found.st_dev, found.st_ino), [])
-                twins.append(entry.path)
-                self._twins[entry.path] = twins
-                self._stamps[entry.path] = stamp(found)
+            self._others.add_file(entry.path, entry.stat())
 
     def _remove(self, watch: int) -> None:
         try:
@@ -148,31 +139,37 @@ class Tree:
             pass  # the folder has gone, and its watch with it
 
     def _forget(self, path: str) -> None:
-        """A folder has another name now, or none; all below it too."""
+        """A folder has another name now, or none."""
+        watch = self._watches.pop(path, None)
+        if watch is None:
+            return
+        names = self._names.get(watch, [])
+        if path in names:
+            names.remove(path)
+        if not names:
+            self._names.pop(watch, None)
+            self._reals.pop(watch, None)
+            self._remove(watch)
+
+    def _forget_below(self, path: str) -> None:
+        """The same with all below it."""
         below = path + "/"
-        for name in [it for it in self._watches if it == path or it.startswith(below)]:
-            watch = self._watches.pop(name)
-            names = self._names.get(watch, [])
-            if name in names:
-                names.remove(name)
-            if not names:
-                self._names.pop(watch, None)
-                self._reals.pop(watch, None)
-                self._remove(watch)
+        for name in [it for it in self._watches if it.startswith(below)]:
+            self._forget(name)
         self.writing = {file for file in self.writing if not file.startswith(below)}
 
     # Notices.
 
-    def drain(self) -> bool:
-        """Takes all notices that wait; whether there were any. LimitReached."""
-        for count in range(READ_COUNT_MAX):
+    def drain(self, count_max: int) -> tuple[bool, bool]:
+        """Takes the notices that wait, by so many reads at most. Whether there were any, and
+        whether those were all. LimitReached."""
+        for count in range(count_max):
             notices = self.inotify.read()
             if not notices:
-                return count > 0
+                return count > 0, True
             for watch, mask, name in notices:
                 self._take(watch, mask, name)
-        self.is_lost = True
-        return True
+        return True, False
 
     def _take(self, watch: int, mask: int, name: str) -> None:
         if mask & IN_Q_OVERFLOW:
@@ -188,7 +185,7 @@ class Tree:
         elif is_hidden(name):
             return  # editors write there what they rename then
         elif mask & IN_ISDIR:
-            self._take_folder(folders, mask, name)
+            self._take_folder(watch, folders, mask, name)
         else:
             self._take_file(watch, folders, mask, name)
 
@@ -202,14 +199,17 @@ class Tree:
             self._names.pop(watch, None)
             self._reals.pop(watch, None)
 
-    def _take_folder(self, folders: list[str], mask: int, name: str) -> None:
-        if self._linked:
-            self.is_lost = True  # links may lead here, or no longer
+    def _take_folder(self, watch: int, folders: list[str], mask: int, name: str) -> None:
+        own = f"{self._reals[watch]}/{name}"
         for folder in list(folders):
             path = f"{folder}/{name}"
             self.changed.add(path)
+            if self._others.has_links_of(path, own):
+                self.is_lost = True  # what these links mean has changed
             if mask & (IN_DELETE | IN_MOVED_FROM):
                 self._forget(path)
+                if mask & IN_MOVED_FROM:  # what is deleted is empty
+                    self._forget_below(path)
             elif mask & (IN_CREATE | IN_MOVED_TO | IN_ATTRIB) and self._is_deep(folder):
                 real = os.path.realpath(path)
                 self._add(path, real, self._root(real), (os.path.dirname(real),))
@@ -227,42 +227,33 @@ class Tree:
         return real
 
     def _take_file(self, watch: int, folders: list[str], mask: int, name: str) -> None:
-        files = self._all_names(watch, folders, name)
+        own = [f"{folder}/{name}" for folder in folders]
+        files = own + self._others.others(own[0], f"{self._reals[watch]}/{name}")
         if mask & IN_MODIFY:
             self.writing.update(files)
             return
+        if mask & (IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM):
+            if self._others.is_link(own):
+                self.is_lost = True
+            for file in own:
+                self._others.drop_twin(file)
         if mask & (IN_CREATE | IN_MOVED_TO):
-            self._take_new(files, bool(mask & IN_CREATE))
+            self._take_new(own[0], files, bool(mask & IN_CREATE))
             return
         if mask & (IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM):
             self.writing.difference_update(files)
-        if mask & (IN_DELETE | IN_MOVED_FROM) and not self._is_plain(files):
-            self.is_lost = True
         self.changed.update(files)
 
-    def _all_names(self, watch: int, folders: list[str], name: str) -> list[str]:
-        files = [f"{folder}/{name}" for folder in folders]
-        if self._linked:
-            files += self._linked.get(f"{self._reals[watch]}/{name}", ())
-        if self._twins:
-            files += [twin for twin in self._twins.get(files[0], ()) if twin not in files]
-        return files
-
-    def _is_plain(self, files: Iterable[str]) -> bool:
-        """Whether none of these names is a link, nor one of several hard ones."""
-        return not any(file in self._links or file in self._twins for file in files)
-
-    def _take_new(self, files: list[str], is_created: bool) -> None:
+    def _take_new(self, name: str, files: list[str], is_created: bool) -> None:
         """A name that was not there, or is another file's now."""
         try:
-            found = os.lstat(files[0])
+            found = os.lstat(name)
         except OSError:
             self.changed.update(files)
             return
-        is_several = stat.S_ISLNK(found.st_mode) or found.st_nlink > 1
-        if is_several or not self._is_plain(files):
+        if stat.S_ISLNK(found.st_mode) or found.st_nlink > 1:
             self.is_lost = True
-        elif is_created and self._is_open(files[0]) is not False:
+        elif is_created and self._is_open(name) is not False:
             # Who has created it will write: its CLOSE_WRITE is what we wait for.
             self.writing.update(files)
             return
@@ -302,18 +293,8 @@ class Tree:
         return any(identity(root) != self.identities.get(root) for root in self.roots)
 
     def changed_twins(self) -> set[str]:
-        """Files with hard links that look different from last time: written by a name that is not
-        in the tree, of which nobody tells us."""
-        changed = set()
-        for file, before in self._stamps.items():
-            try:
-                now = stamp(os.stat(file))
-            except OSError:
-                continue  # its going was noticed
-            if now != before:
-                self._stamps[file] = now
-                changed.add(file)
-        return changed
+        """Files with hard links that were written by a name that is not in the tree."""
+        return self._others.changed_twins()
 
     def close(self) -> None:
         """Gives all watches back."""
@@ -334,7 +315,3 @@ def identity(path: str) -> Optional[Identity]:
         return None
     return found.st_dev, found.st_ino
 
-
-def stamp(found: os.stat_result) -> tuple[int, ...]:
-    """What differs when a file was written to, or is another one."""
-    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns
