@@ -90,3 +90,17 @@ def raise_descriptor_limit(connection_count: int) -> None:
         room = max(0, wanted - DESCRIPTORS_BESIDE)
         log.write(WAR, f"Only {wanted:,} descriptors: about {room:,} connections instead of"
                        f" {needed - DESCRIPTORS_BESIDE:,}. Try: ulimit -n {needed}")
+
+
+def warn_of_missing_coders(config: Config) -> None:
+    """One line at the start, rather than one for each request that would have been served better.
+    """
+    from .statics.coders import coder_id
+
+    libraries = {"zstd": "zstandard", "br": "brotli"}
+    missing = [coding for coding in libraries if config.compress and not coder_id(coding)]
+    if missing:
+        names = [libraries[coding] for coding in missing]
+        log.write(WAR, f"Nothing leaves as {' or '.join(missing)}, gzip is larger:"
+                       f" {' and '.join(names)} cannot be imported."
+                       f" Try: pip install {' '.join(names)}")

@@ -126,6 +126,15 @@ class Host:
 
         return render(self.app, req, name, context)
 
+    @property
+    def codings(self) -> tuple[str, ...]:
+        """What compress() can do, the better one first; asked when the engine is opened. The
+        library is tried, not looked for (1 ms): one that cannot be loaded is of no use.
+        """
+        from .statics.coders import zstd
+
+        return ("zstd", "gzip") if zstd() else ("gzip",)
+
     def compress(self, coding: str, data: bytes) -> bytes:
         """Rendered text as "zstd" or "gzip", fast; raises LookupError without a coder."""
         from .statics.codings import compress

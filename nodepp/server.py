@@ -13,7 +13,7 @@ import sys
 import time
 
 from . import listeners as listening
-from .banner import banner, counted, raise_descriptor_limit
+from .banner import banner, counted, raise_descriptor_limit, warn_of_missing_coders
 from .errors import ConfigError, NodeppError, StartError
 from .log import ALWAYS, INF, WAR, exception_text, log
 
@@ -124,6 +124,7 @@ class Server:
             self.engine.publish(statics.snapshot)
             self.engine.open([(it.socket.fileno(), it.kind) for it in self.listeners])
             statics.begin(self.engine)
+            statics.snippets.begin(self.engine)
             for seconds, callback in app.timers:
                 self.engine.every(seconds, callback)
             self._open_access_log()
@@ -131,6 +132,7 @@ class Server:
                 self._print_banner(site)
             for warning in self.config.warnings:
                 log.write(WAR, warning)
+            warn_of_missing_coders(self.config)
             for path in app.hidden_routes():
                 log.write(INF, f"a file hides the route GET {path}: files win")
             # The first JSON answer shall not wait for the import (35 ms), nor shall the start.
@@ -143,6 +145,7 @@ class Server:
             statics.end()
             app.engine = None
             if self.engine is not None:
+                statics.snippets.end()
                 self.engine.flush_access_log()
                 self.engine.close()
 
@@ -397,7 +400,7 @@ def site_of(app: App, text: str, config: Config) -> Site:
     """The application, with what will be its public files. They are not read yet."""
     from .statics import Statics
 
-    for attribute in ("res", "resmin", "snippets"):
+    for attribute in ("res", "resmin", "snippets", "templates"):
         path = getattr(config, attribute)
         if config.is_set(attribute) and path and not os.path.isdir(path):
             log.write(WAR, f"{config.origins[attribute]}: there is no folder {path}.")

@@ -3,8 +3,8 @@ change.
 
 A snippet's name is its path below the folder, with slashes: "parts/footer.html". It belongs to
 the author, like the code: nothing in it is escaped, and the HTML in a Markdown snippet is kept.
-Markdown is rendered when it is read, so that a request copies bytes and no more; it takes the
-extra `markdown` (markdown-it-py).
+Markdown is rendered when it is read, so that a request copies bytes and no more; while the server
+runs, another process does that (rendering.py). It takes the extra `markdown` (markdown-it-py).
 
 Not read: hidden files, links that lead out of the folder (statics/tree.py), and what is not UTF-8.
 """
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from .rendering import Place, Renderer
+
     Log = Callable[[int, str], None]
 
 ERR, WAR = 1, 2
 
-# A MiB of Markdown takes about a second to render, on the engine's thread when it changes: a page
-# that long is a book, and belongs into res/. Larger files are not read, which is logged.
+# A MiB of Markdown takes seconds to render, before the server listens: a page that long is a book,
+# and belongs into res/. Larger files are not read, which is logged.
 SNIPPET_SIZE_MAX = 1 << 20  # bytes
 SNIPPET_COUNT_MAX = 10_000  # of a host (Node++: 1,000); more are not read, which is logged
 
@@ -48,6 +50,10 @@ class Snippet:
         self.page = raw
         self.problem = ""
 
+    def is_of(self, file: str, signature: Signature) -> bool:
+        """Whether it is this version of this file."""
+        return self.signature == signature and self.file == file
+
 
 class Snippets:
     """The snippets of all hosts. Empty until load()."""
@@ -56,6 +62,8 @@ class Snippets:
         self._folders: dict[str, str] = {}  # as given
         self._found: dict[str, dict[str, Snippet]] = {"": {}}
         self._log: Log = _ignore
+        self._renderer: Renderer | None = None
+        self._unrendered: dict[Place, Snippet] = {}  # read, and shown when their page is there
 
     def load(self, folders: dict[str, str], log: Log) -> None:
         """Reads one folder for each host, all that is below it.
@@ -67,10 +75,25 @@ class Snippets:
         self._folders = {host: folder for host, folder in folders.items() if folder}
         self._found = {"": {}}
         for host, folder in self._folders.items():
-            self._found[host] = self._read_folder(os.path.realpath(folder), {}, _everything)
+            self._found[host] = self._read_folder(host, os.path.realpath(folder), {}, _everything)
         problems = {it.problem for found in self._found.values() for it in found.values()}
         if NO_MARKDOWN in problems:
             log(WAR, f"snippets: {NO_MARKDOWN}")
+
+    def begin(self, engine: Any) -> None:
+        """From now on, Markdown that has changed is rendered by a process; until its page is there
+        the old one is. engine: a nodepp._core.Engine that is open.
+        """
+        from .rendering import Renderer
+
+        self._renderer = Renderer(engine, self._log, self._rendered)
+
+    def end(self) -> None:
+        """Ends that process. The snippets stay."""
+        if self._renderer is not None:
+            self._renderer.end()
+        self._renderer = None
+        self._unrendered.clear()
 
     def get(self, name: str, host: str = "") -> bytes:
         """A snippet as it goes into a page, UTF-8; Markdown is HTML already.
@@ -113,7 +136,7 @@ class Snippets:
             if files is not None and not any(_is_related(file, folder) for file in files):
                 continue
             before = self._found[host]
-            after = self._read_folder(folder, before, _filter(files), is_settled)
+            after = self._read_folder(host, folder, before, _filter(files), is_settled)
             if after != before:
                 self._found[host] = after
                 changed = True
@@ -138,6 +161,7 @@ class Snippets:
         host = authority.lower()
         if not host.endswith("]"):
             host = host.rpartition(":")[0] or host
+        host = host[:-1] if host.endswith(".") else host  # the root of all names
         if host not in self._found:
             host = host.partition(".")[2]
         return host if host in self._found else ""
@@ -154,26 +178,38 @@ class Snippets:
 
     def _read_folder(
         self,
+        host: str,
         folder: str,
         before: dict[str, Snippet],
         may_change: Callable[[str], bool],
         is_settled: Callable[[str], bool] | None = None,
     ) -> dict[str, Snippet]:
-        """Name to snippet. What did not change is taken from before."""
+        """Name to snippet. What did not change, or waits for its page, is taken from before."""
         found: dict[str, Snippet] = {}
+        unrendered: dict[Place, Snippet] = {}
         for name, file, signature, has_links in self._walk(folder):
             if len(found) >= SNIPPET_COUNT_MAX:
                 self._log(WAR, f"snippets: more than {SNIPPET_COUNT_MAX}: not read from {file} on")
                 break
             known = before.get(name)
-            if known is None or known.signature != signature or known.file != file:
+            waiting = self._unrendered.get((host, name))
+            if waiting is not None and (known is None or known.signature != signature):
+                unrendered[host, name] = waiting
+            if not any(it is not None and it.is_of(file, signature) for it in (known, waiting)):
                 # A file that nobody has named may be half written: its turn comes. Behind a link
                 # the name is another. One that cannot be read any more leaves its last version.
                 read = self._read(name, file) if has_links or may_change(file) else None
                 if read is not None and (is_settled is None or is_settled(file)):
-                    known = read
+                    if self._renderer is not None and is_markdown(name):
+                        unrendered[host, name] = read
+                        self._renderer.add((host, name), read.raw)
+                    else:
+                        known = self._with_page(name, read)
             if known is not None:
                 found[name] = known
+        # What has gone meanwhile is not waited for.
+        self._unrendered = {place: it for place, it in self._unrendered.items() if place[0] != host}
+        self._unrendered.update(unrendered)
         return found
 
     def _walk(self, root: str) -> Iterator[tuple[str, str, Signature, bool]]:
@@ -216,19 +252,25 @@ class Snippets:
         except ValueError:
             self._log(WAR, f"snippets: {file!r} is not UTF-8: not read")
             return None
-        snippet = Snippet(file, after, text.encode())
-        if name.lower().endswith(MARKDOWN):
-            self._render(snippet, text)
+        return Snippet(file, after, text.encode())
+
+    def _with_page(self, name: str, snippet: Snippet) -> Snippet:
+        if is_markdown(name):
+            self._take_page(snippet, *rendered(snippet.raw.decode()))
         return snippet
 
-    def _render(self, snippet: Snippet, text: str) -> None:
-        try:
-            snippet.page = render_markdown(text).encode()
-        except NodeppError as exc:
-            snippet.problem = str(exc)  # one line for all of them, from load()
-        except Exception as exc:  # whatever a third party's code raises, the site still starts
-            snippet.problem = f"cannot be rendered: {type(exc).__name__}: {exc}"
-            self._log(ERR, f"snippets: {snippet.file} {snippet.problem}")
+    def _take_page(self, snippet: Snippet, page: bytes, problem: str) -> None:
+        snippet.page, snippet.problem = page, problem
+        if problem and problem != NO_MARKDOWN:  # of that, load() says one line for all
+            self._log(ERR, f"snippets: {snippet.file} {problem}")
+
+    def _rendered(self, place: Place, page: bytes, problem: str) -> None:
+        """The process is done with the text that was read last."""
+        snippet = self._unrendered.pop(place, None)
+        if snippet is not None:
+            host, name = place
+            self._take_page(snippet, page, problem)
+            self._found[host] = {**self._found[host], name: snippet}
 
 
 def _ignore(level: int, message: str) -> None:
@@ -263,6 +305,21 @@ def _filter(files: set[str] | None) -> Callable[[str], bool]:
 # Markdown.
 
 _markdown: Any = None
+
+
+def is_markdown(name: str) -> bool:
+    """Whether a snippet of that name is rendered."""
+    return name.lower().endswith(MARKDOWN)
+
+
+def rendered(text: str) -> tuple[bytes, str]:
+    """(page in UTF-8, why there is none or ""). Never raises."""
+    try:
+        return render_markdown(text).encode(), ""
+    except NodeppError as exc:
+        return b"", str(exc)
+    except Exception as exc:  # whatever a third party's code raises, the site still starts
+        return b"", f"cannot be rendered: {type(exc).__name__}: {exc}"
 
 
 def render_markdown(text: str) -> str:

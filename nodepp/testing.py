@@ -297,6 +297,7 @@ class _TestHost:
         self.open_file = app.host.open_file
         self.snippet = app.host.snippet
         self.render = app.host.render
+        self.codings = app.host.codings
         self.compress = app.host.compress
 
     def error(self, req: Any, status: int, exc: BaseException | None) -> Any:
