@@ -49,7 +49,7 @@ EVERYDAY = ("--host", "--port", "--bind", "--static", "--limit-connections", "--
 
 OTHERS = (
     ("--conf, -c FILE", "settings from this file instead of npp.conf"),
-    ("--app-dir FOLDER", "where the application lies; relative paths start there"),
+    ("--app-dir FOLDER", "where the application lies, with res/, npp.conf and the rest"),
     ("--set KEY=VALUE", "any key of npp.conf; may be repeated"),
     ("--print-config", "each setting and where it came from"),
     ("--print-statics", "each public file, with its bytes in each coding"),
@@ -136,9 +136,10 @@ def run(arguments: list[str], started: float) -> int:
     if options.quiet and options.verbose:
         raise ConfigError("-q and -v contradict: one asks for less, the other for more.")
     words, app_dir = find_words(options)
+    here = os.getcwd()                      # an application may go elsewhere before a reload
 
     def read() -> Config:
-        return load(command_line(options), None, options.conf, app_dir)
+        return load(command_line(options), None, options.conf, app_dir, here)
 
     config = read()
     if options.print_config:
@@ -213,6 +214,7 @@ def site_for(words: Sequence[str], is_folder: bool, config: Config, verbose: boo
     found = list(words) or [target.discover(folder)]
     if found[0]:
         loaded = target.load(found, folder, verbose)
+        tell_of_folders(loaded.file, config, words)
         return site_of(loaded.app, f"{loaded.name} from {loaded.place}", config)
     app = App()
     if os.path.isdir(config.res) or os.path.isdir(config.resmin):
@@ -228,6 +230,33 @@ def site_for(words: Sequence[str], is_folder: bool, config: Config, verbose: boo
     return site_of(app, f"none: no {looked} in {folder}", config)
 
 
+def tell_of_folders(file: str, config: Config, words: Sequence[str]) -> None:
+    """Names what lies beside an application that is not in the application's folder, where only
+    the other things are looked for: nodepp-run mysite/app.py.
+
+    file: absolute, of the application.
+    """
+    from .log import WAR, log, short_path
+
+    beside = os.path.dirname(file)
+    if not file or os.path.realpath(beside) == os.path.realpath(config.app_dir):
+        return
+    there = [key for key in KEYS if key.name in ("res", "resmin", "snippets", "templates")
+             and not os.path.isdir(getattr(config, key.attribute))
+             and not config.is_set(key.attribute)
+             and os.path.isdir(os.path.join(beside, key.default))]
+    if not there:
+        return
+    shown = [short_path(os.path.join(beside, key.default)) for key in there]
+    name, colon, attribute = words[0].partition(":") if len(words) == 1 else ("", "", "")
+    if name.endswith(".py"):
+        hint = f"--app-dir {short_path(beside)} {os.path.basename(name)}{colon}{attribute}"
+    else:                                   # with a package's folder it would be another module
+        hint = f"{' '.join(words)} {there[0].options[0]} {shown[0]}"
+    log.write(WAR, f"{' '.join(shown)}: beside the application, but not in the application's folder"
+                   f" {short_path(config.app_dir)}: not used. Try: nodepp-run {hint}")
+
+
 def print_statics(config: Config, site: Site) -> int:
     """What would be served from memory and disk, with the codings that the cache has, or, with
     --precompress, all of them.
@@ -241,9 +270,11 @@ def print_statics(config: Config, site: Site) -> int:
 
 
 def check(config: Config, site: Site) -> int:
-    """Everything short of serving: settings, import, routes, public files."""
+    """Everything short of serving: settings, logs, import, routes, public files."""
     from .log import WAR, log
 
+    for name, path in (("logFile", config.log_file), ("accessLogFile", config.access_log_file)):
+        check_log(name, path)
     for warning in config.warnings:
         log.write(WAR, warning)
     site.app.freeze()
@@ -254,6 +285,19 @@ def check(config: Config, site: Site) -> int:
     if static:
         sys.stdout.write(f"Public files are fine: {static}\n")
     return 0
+
+
+def check_log(name: str, path: str) -> None:
+    """StartError, as at a start, for a log that cannot be written. Makes no file."""
+    import errno
+
+    folder = os.path.dirname(path)
+    if not path or os.access(path if os.path.exists(path) else folder, os.W_OK):
+        code = errno.EISDIR if path and os.path.isdir(path) else 0
+    else:
+        code = errno.EACCES if os.path.isdir(folder) else errno.ENOENT
+    if code:
+        raise StartError(f"{name}={path}: {os.strerror(code)}.")
 
 
 # --- texts --------------------------------------------------------------------------------------

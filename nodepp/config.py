@@ -80,7 +80,7 @@ class Config:
     log_combined: bool
     allow_unknown_keys: bool
 
-    app_dir: str                        # relative paths start here; $NPP_DIR or --app-dir
+    app_dir: str                        # the application's folder; $NPP_DIR or --app-dir
     conf_path: str                      # of the npp.conf that was read, or ""
     warnings: tuple[str, ...]           # to be logged once
     user: Mapping[str, str]             # the keys that begin with app., without that
@@ -135,11 +135,13 @@ def load(
     environment: Optional[Mapping[str, str]] = None,
     conf: Optional[str] = None,
     app_dir: Optional[str] = None,
+    here: Optional[str] = None,
 ) -> Config:
     """Reads all sources.
 
     `command_line` has (key of npp.conf, text, origin); `conf` names the file, which must exist
-    then; `app_dir` overrides $NPP_DIR. Raises ConfigError.
+    then; `app_dir` overrides $NPP_DIR. Relative paths start in the application's folder; those of
+    `command_line` in `here`, if that is given: a shell completes them there. Raises ConfigError.
     """
     environment = os.environ if environment is None else environment
     folder = os.path.abspath(app_dir or environment.get("NPP_DIR") or ".")
@@ -155,7 +157,7 @@ def load(
     for name, text, origin in command_line:
         reader.take(name, text, origin, RANK_COMMAND_LINE)
     reader.check_unknown()
-    return _assemble(reader, environment, folder, path)
+    return _assemble(reader, environment, (folder, here or folder), path)
 
 
 def load_settings(settings: Mapping[str, object], app_dir: Optional[str] = None) -> Config:
@@ -302,14 +304,16 @@ def _read_environment(environment: Mapping[str, str], reader: _Reader) -> None:
 
 
 def _assemble(
-    reader: _Reader, environment: Mapping[str, str], folder: str, path: str
+    reader: _Reader, environment: Mapping[str, str], folders: tuple[str, str], path: str
 ) -> Config:
+    """folders: where relative paths start, in general and of the command line."""
+    folder = folders[0]
     values: dict[str, Any] = {}
     origins = {}
     for key in KEYS:
         setting = reader.settings.get(key.name)
         origins[key.attribute] = setting.origin if setting else "default"
-        values[key.attribute] = _value(key, setting, environment, folder)
+        values[key.attribute] = _value(key, setting, environment, folders)
     values["app_dir"] = folder
     values["conf_path"] = path
     values["user"] = {name: setting.text for name, setting in reader.user.items()}
@@ -324,8 +328,12 @@ def _assemble(
 
 
 def _value(
-    key: Key, setting: Optional[Setting], environment: Mapping[str, str], folder: str
+    key: Key,
+    setting: Optional[Setting],
+    environment: Mapping[str, str],
+    folders: tuple[str, str],
 ) -> Any:
+    is_typed = setting is not None and setting.rank == RANK_COMMAND_LINE
     if setting is None:
         value = key.default
         if key.kind == "path" and value.startswith("~"):
@@ -334,12 +342,12 @@ def _value(
         try:
             value = parse_value(key, setting.text)
             if key.kind == "path":
-                value = expand(value, {"NPP_DIR": folder, **environment})
+                value = expand(value, {"NPP_DIR": folders[0], **environment})
         except ValueError as error:
             where = f"{setting.origin}: {key.name}={setting.text}"
             raise ConfigError(f"{where}: {error}.") from None
     if key.kind == "path" and value:
-        value = os.path.normpath(os.path.join(folder, value))
+        value = os.path.normpath(os.path.join(folders[is_typed], value))
     return value
 
 
@@ -389,6 +397,8 @@ def _derive(
         imply("max_connections", "maxConnections", connection_count, "memoryModel")
     if values["test"]:
         imply("access_log", "accessLog", True, "test")
+        # Whoever edits a style sheet wants to see it: asked for each time, by ETag.
+        imply("expires_statics_ms", "expiresStatics", 0, "test")
     if values["access_log_file"]:
         imply("access_log", "accessLog", True, "accessLogFile")
     if values["log_combined"]:

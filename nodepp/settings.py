@@ -128,7 +128,7 @@ KEYS = (
         group="app", options="--templates"),
     Key("serverHeader", "server_header", "server", "nodepp", "the Server field; 0 for none",
         group="app", options="--server-header"),
-    Key("test", "test", "flag", False, "developer's mode: access log; changed templates",
+    Key("test", "test", "flag", False, "developer's mode: access log, changes at once",
         group="app", environment="NPP_DEV"),
 
     # Public files.

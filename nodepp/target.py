@@ -25,12 +25,14 @@ ATTRIBUTES = ("app", "application", "api", "create_app")
 
 
 class Target:
-    """An application, and where it was found: "app:app" from "app.py"."""
+    """An application, and where it was found: "app:app" from "app.py"; file: that, absolute, ""
+    for what is in none.
+    """
 
-    __slots__ = ("app", "name", "place")
+    __slots__ = ("app", "file", "name", "place")
 
-    def __init__(self, app: App, name: str, place: str) -> None:
-        self.app, self.name, self.place = app, name, place
+    def __init__(self, app: App, name: str, place: str, file: str) -> None:
+        self.app, self.name, self.place, self.file = app, name, place, file
 
 
 class Missing(StartError):
@@ -78,20 +80,23 @@ def _load_one(word: str, folder: str, verbose: bool) -> Target:
         raise StartError(str(error)) from None
     except Exception as error:
         raise StartError(_trouble(f"{module.__name__}:{attribute}", error, verbose)) from None
-    place = getattr(module, "__file__", None) or module.__name__
-    return Target(app, f"{module.__name__}:{found}", _short(place))
+    file = getattr(module, "__file__", None) or ""
+    place = _short(file or module.__name__)
+    return Target(app, f"{module.__name__}:{found}", place, file and os.path.abspath(file))
 
 
 # --- importing ----------------------------------------------------------------------------------
 
 
-def _is_file(name: str) -> bool:
-    return name.endswith(".py") or os.sep in name
+def _is_file(name: str, folder: str) -> bool:
+    """Whether a word is meant as a file: not a.b, unless that is there (index.html)."""
+    return name.endswith(".py") or os.sep in name or (
+        "." in name and os.path.isfile(os.path.join(folder, name)))
 
 
 def _exists(name: str, folder: str) -> bool:
     """True if there is a module, package or file of that name, without importing anything."""
-    if _is_file(name):
+    if _is_file(name, folder):
         return os.path.isfile(os.path.join(folder, name))
     first = name.partition(".")[0]
     path = os.path.join(folder, first)
@@ -104,10 +109,8 @@ def _exists(name: str, folder: str) -> bool:
 
 def _import(name: str, folder: str, verbose: bool) -> ModuleType:
     named = name
-    if _is_file(name):
-        path = os.path.abspath(os.path.join(folder, name))
-        if not os.path.isfile(path):
-            raise Missing(f"There is no file {name!r}.{_similar_file(path)}")
+    if _is_file(name, folder):
+        path = _python_file(name, folder)
         folder, name = os.path.dirname(path), os.path.basename(path)[:-3]
     else:
         path = ""
@@ -128,6 +131,20 @@ def _import(name: str, folder: str, verbose: bool) -> ModuleType:
         raise StartError(
             f"{_short(path)} cannot be imported: {name!r} is the name of another module.")
     return module
+
+
+def _python_file(name: str, folder: str) -> str:
+    """The absolute path of a file that was named. StartError if it is none of Python, or no file.
+    """
+    path = os.path.abspath(os.path.join(folder, name))
+    what = "folder" if name.endswith(os.sep) else "file"
+    if not os.path.isfile(path):
+        raise Missing(f"There is no {what} {name!r}.{_similar_file(path)}")
+    if not path.endswith(".py"):
+        place = os.path.dirname(name) or "."
+        raise StartError(f"{name!r} is no Python file. To serve the folder that it is in:"
+                         f" nodepp-run {place}{os.sep if place != '.' else ''}")
+    return path
 
 
 def _trouble(name: str, error: BaseException, verbose: bool) -> str:
@@ -240,15 +257,11 @@ def _short(path: str) -> str:
 
 # --- a folder without an application ------------------------------------------------------------
 
-# Not for the public, even where a whole folder is: source, keys, settings.
-PRIVATE_SUFFIXES = (".py", ".pyc", ".key", ".pem", ".conf", ".sqlite", ".db", ".log")
-
-
 def has_public_files(folder: str) -> bool:
     """Whether a folder has anything that a static site could show."""
     from .statics.tree import Walk
 
-    walk = Walk(os.path.realpath(folder), lambda level, message: None, PRIVATE_SUFFIXES)
+    walk = Walk(os.path.realpath(folder), lambda level, message: None, private=True)
     return any(True for _ in walk.files())
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from nodepp import _core, cli
 from nodepp import app as app_module
+from nodepp.config import load, load_settings
 from nodepp.settings import KEYS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -178,6 +179,44 @@ def test_option_sets_its_key(run, words, row: str) -> None:
     assert any(line.split("  ")[0] == row for line in out.splitlines())
 
 
+def test_paths_that_are_typed_start_in_the_current_folder(run, folder: Path) -> None:
+    (folder / "site").mkdir()
+    (folder / "site" / "npp.conf").write_text("resmin=small\nlogFile=x.log\n")
+    words = ("--static", "public", "--set", "snippets=parts", "--static-cache", "cache")
+    _, out, _ = run("--print-config", "site/", *words)
+    rows = [line.split("  ")[0] for line in out.splitlines()]
+    for name, path in (("res", "public"), ("snippets", "parts"), ("staticCache", "cache"),
+                       ("resmin", "site/small"), ("logFile", "site/x.log"),
+                       ("templates", "site/templates")):
+        assert f"{name}={folder / path}" in rows
+
+
+def test_a_reload_finds_typed_paths_where_they_were(folder: Path) -> None:
+    (folder / "site").mkdir()
+    found = load([("res", "public", "--static")], {}, None, "site", str(folder / "there"))
+    assert found.res == str(folder / "there" / "public")
+    assert load_settings({"res": "public"}, "site").res == str(folder / "site" / "public")
+
+
+@pytest.mark.parametrize("option", ["static", "resmin", "snippets", "templates"])
+def test_folders_that_are_not_there_are_named(run, folder: Path, option: str) -> None:
+    (folder / "app.py").write_text(APP)
+    _, _, err = run("--check", f"--{option}", "nowhere")
+    assert f"--{option}: there is no folder {folder}/nowhere." in err
+
+
+@pytest.mark.parametrize("option", ["--log-file", "--access-log-file"])
+@pytest.mark.parametrize(
+    ("path", "reason"), [("no/x.log", "No such file or directory"), (".", "Is a directory")])
+def test_check_refuses_a_log_that_the_start_would(run, folder, option, path, reason) -> None:
+    (folder / "app.py").write_text(APP)
+    status, out, err = run("--check", option, path)
+    assert (status, out) == (3, "")
+    assert err.endswith(f"{reason}.\n")
+    assert run("--check", option, "x.log")[0] == 0
+    assert not (folder / "x.log").exists()
+
+
 # --- finding the application ----------------------------------------------------------------------
 
 
@@ -219,6 +258,36 @@ def test_target_is_understood(run, folder: Path, words, text: str) -> None:
     status, out, err = run("--check", *words)
     assert (status, err) == (0, "")
     assert f"Application is fine: {text}  (1 route)\n" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("mysite/app.py",), "--app-dir mysite app.py"),
+        (("mysite/app.py:app",), "--app-dir mysite app.py:app"),
+        (("mysite.app:app",), "mysite.app:app --static mysite/res"),
+        (("app", "mysite.app"), "app mysite.app --static mysite/res"),
+    ],
+)
+def test_folders_beside_an_application_elsewhere_are_named(run, folder, words, hint) -> None:
+    (folder / "mysite" / "res").mkdir(parents=True)
+    (folder / "mysite" / "templates").mkdir()
+    (folder / "mysite" / "app.py").write_text(APP)
+    _, _, err = run("--check", *words)
+    assert "mysite/res mysite/templates: beside the application, but not in the" in err
+    assert err.endswith(f"Try: nodepp-run {hint}\n")
+    assert run("--check", *hint.split())[2].count("mysite/res") == 0
+
+
+def test_folders_beside_an_application_elsewhere_are_not_named_when_others_are_used(
+    run, folder
+) -> None:
+    (folder / "mysite" / "res").mkdir(parents=True)
+    (folder / "mysite" / "app.py").write_text(APP)
+    assert run("--check", "mysite/")[2] == ""
+    assert "not used" not in run("--check", "mysite/app.py", "--static", "none")[2]
+    (folder / "res").mkdir()
+    assert run("--check", "mysite/app.py")[2] == ""
 
 
 def test_two_words_are_turned_around_when_only_that_works(run, folder: Path) -> None:
@@ -276,6 +345,13 @@ def test_users_settings_are_there_while_the_application_is_imported(run, folder:
         (("mian",), "Cannot import 'mian'. Did you mean 'main' (./main.py)?\n"),
         (("zebra",), "Cannot import 'zebra'.\n"),
         (("mian.py",), "There is no file 'mian.py'. Did you mean 'main.py'?\n"),
+        (("noplace/",), "There is no folder 'noplace/'. Did you mean 'place'?\n"),
+        (("place/index.html",),
+         "'place/index.html' is no Python file. To serve the folder that it is in:"
+         " nodepp-run place/\n"),
+        (("page.html",),
+         "'page.html' is no Python file. To serve the folder that it is in: nodepp-run .\n"),
+        (("pages.html",), "Cannot import 'pages.html'.\n"),
         (("main:ap",), "'main' has no 'ap'. Found: app (App), create_app (factory).\n"),
         (("ap", "main"), "'main' has no 'ap'. Found: app (App), create_app (factory).\n"),
         (("main:",), "'main:' names no attribute after the colon. Try: main\n"),
@@ -291,6 +367,9 @@ def test_users_settings_are_there_while_the_application_is_imported(run, folder:
 def test_what_cannot_be_started_is_said(run, folder: Path, words, message: str) -> None:
     (folder / "main.py").write_text(APP + "\nnumber = 1\ndef create_app():\n    return app\n")
     (folder / "empty.py").write_text("")
+    (folder / "page.html").write_text("")
+    (folder / "place").mkdir()
+    (folder / "place" / "index.html").write_text("")
     (folder / "leaves.py").write_text("raise SystemExit(7)\n")
     assert run("--check", *words) == (3, "", message)
 

@@ -325,6 +325,18 @@ def test_without_a_model_there_are_ten_thousand_connections(folder: Path) -> Non
 def test_test_mode_turns_the_access_log_on(folder: Path) -> None:
     assert read(("test", "1")).access_log
     assert not read(("test", "1"), ("accessLog", "0")).access_log
+
+
+def test_developers_mode_lets_browsers_keep_nothing_unless_that_was_set(folder: Path) -> None:
+    config = read(("test", "1"))
+    assert config.expires_statics_ms == 0
+    assert config.origins["expires_statics_ms"] == "--test (test)"
+    assert read(("test", "1"), ("expiresStatics", "5")).expires_statics_ms == 5000
+    conf(folder, "test=1\nexpiresStatics=9\n")
+    assert read().expires_statics_ms == 9000
+    conf(folder, "expiresStatics=9\n")
+    # NPP_DEV=1 weighs more than the file that the site runs with.
+    assert read(environment={"NPP_DEV": "1"}).expires_statics_ms == 0
     assert not read().access_log
 
 
