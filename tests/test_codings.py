@@ -13,7 +13,7 @@ import zlib
 
 import pytest
 
-from nodepp.statics import cachefile, coder, coders, codings, compressor
+from nodepp.statics import cachefile, coder, coderprocess, coders, codings, compressor
 from nodepp.statics.codings import (
     CODINGS,
     Cache,
@@ -273,6 +273,20 @@ def test_a_folder_in_the_place_of_an_entry_is_no_entry(cache, folder, log):
     assert cache.get(key) == {}
     cache.put(key, TRIED)
     assert len(log) == 1
+
+
+def test_a_pipe_in_the_place_of_an_entry_is_no_entry_and_holds_nobody(cache, folder, log):
+    key = content_key(PAGE)
+    path = cachefile.entry_path(cache.folder, key)
+    os.makedirs(os.path.dirname(path))
+    os.mkfifo(path)
+    code = ("import sys; from nodepp.statics.codings import Cache\n"
+            "print(Cache(sys.argv[1], print).get(sys.argv[2]))")
+    done = subprocess.run([sys.executable, "-c", code, cache.folder, key], timeout=60,
+                          capture_output=True, text=True)
+    assert done.stdout == "{}\n"
+    assert cache.get(key) == {}
+    assert log == []
 
 
 def test_what_another_version_of_a_coder_made_is_made_again(cache, monkeypatch):
@@ -657,7 +671,7 @@ def test_a_process_that_dies_again_and_again_is_given_up(make, engine, log):
 
 
 def test_an_interpreter_that_does_not_start_is_given_up(make, engine, log, monkeypatch):
-    monkeypatch.setattr(compressor, "_PROGRAM", "raise SystemExit(3)")
+    monkeypatch.setattr(coderprocess, "_PROGRAM", "raise SystemExit(3)")
     it = make()
     it.add(content_key(PAGE), PAGE)
     it.begin(engine)

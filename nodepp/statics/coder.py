@@ -1,6 +1,6 @@
 """The process that compresses: `python -c "from nodepp.statics.coder import main; main()"`.
 
-Seen from the server it is a pair of pipes (compressor.py): jobs go in, entries come out, and are
+Seen from the server it is a pair of pipes (coderprocess.py): jobs go in, entries come out, and are
 put into the cache's folder. It runs when nobody else wants the processor.
 
     in     b"S" | size | the server's sys.path, and the cache's folder or ""   (split by NUL)
