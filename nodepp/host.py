@@ -144,8 +144,11 @@ class Host:
         return compress(coding, data)
 
     def warm_up(self) -> None:
-        """Does that import before anybody waits for it."""
-        _json()
+        """Does that import before anybody waits for it. Without the library, JSON will say so."""
+        try:
+            _json()
+        except ImportError as exc:
+            self.log(WAR, f"JSON takes msgspec: {exc}. Try: pip install msgspec")
 
     def log_exception(self, what: str, exc: BaseException) -> None:
         """One entry in the error log: what was being done, then the user's frames, then the

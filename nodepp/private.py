@@ -11,10 +11,10 @@ from __future__ import annotations
 # Text, JSON, XML, CSV, Markdown and certificates (.crt, .cer) are public: sites have them.
 EXTENSIONS = frozenset(
     """
-    py pyc pyo pyw pyi pyx pxd pxi pyd pyz pth so ipynb jinja jinja2 j2
-    php phtml rb pl cgi asp aspx jsp war jar
+    wsgi py pyc pyo pyw pyi pyx pxd pxi pyd pyz pth so ipynb jinja jinja2 j2
+    php phtml rb pl cgi asp aspx jsp
     conf cfg cnf config ini toml env yaml yml properties tf tfvars tfstate reg lock lockb
-    key pem p8 p12 pfx jks keystore ppk pgpass ovpn kdb kdbx gpg
+    key pem p8 p12 pfx jks keystore ppk pgpass ovpn kdb kdbx
     db db3 sqlite sqlite2 sqlite3 s3db sl3 sql dump rdb mdb accdb
     log pid sock htpasswd htaccess netrc
     """.split()
@@ -29,7 +29,7 @@ NAMES = frozenset(
     """
     makefile gnumakefile procfile vagrantfile jenkinsfile rakefile gemfile pipfile justfile brewfile
     manifest.in package.json package-lock.json npm-shrinkwrap.json composer.json tsconfig.json
-    authorized_keys known_hosts passwd shadow
+    authorized_keys known_hosts passwd shadow htpasswd nohup.out
     __pycache__ node_modules venv virtualenv site-packages
     """.split()
 )

@@ -1,4 +1,4 @@
-"""Without zstandard or brotli: one line at the start, and gzip for what the application renders.
+"""Without zstandard, brotli or msgspec: one line at the start; gzip for what is rendered.
 
 The story: each request that asked for zstd, as all browsers do, was a line in the log, and its
 answer left as it was.
@@ -85,3 +85,10 @@ def test_nothing_is_said_of_coders_that_are_not_wanted(tmp_path: Path) -> None:
     with Run(tmp_path, "--no-compress") as run:
         run.get("/")
     assert "brotli" not in run.text
+
+
+def test_without_the_library_of_json_one_line_says_so(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP.replace("MISSING", "['msgspec']"))
+    with Run(tmp_path) as run:
+        run.wait_for(r"WAR JSON takes msgspec: .*\. Try: pip install msgspec$")
+    assert "ERR" not in run.text

@@ -13,7 +13,7 @@ from nodepp.statics.tree import Walk
 PRIVATE = """
 app.py app.py~ app.py.bak app.py.orig app.py.old app.py.save app.py.swp #app.py# app.pyw app.pyi
 app.pyc core.pyx core.pxd core.so notebook.ipynb app.py.1 app.py-old app.py.2024-01-01 APP.PY
-app.py.gz page.html.jinja2 index.php
+app.py.gz app.wsgi page.html.jinja2 index.php nohup.out htpasswd
 npp.conf npp.conf~ npp.conf.bak config.ini settings.cfg pyproject.toml prod.env web.config
 docker-compose.yml openapi.yaml terraform.tfvars main.tfstate
 server.key server.key.bak cert.pem x.p12 x.pfx x.jks vault.kdbx putty.ppk
@@ -32,7 +32,8 @@ index.html page.htm app.css app.js app.min.js app.js.map logo.svg photo.jpg font
 robots.txt sitemap.xml feed.xml data.json config.json manifest.json manifest.webmanifest
 table.csv notes.md README.md LICENSE humans.txt doc.pdf archive.zip archive.tar.gz jquery-3.7.1.js
 python.html makefile.html secrets.html password.svg keyboard.js login.js db.html env.js logo.png
-install.sh module.wasm chain.crt release.asc CNAME v1.2 changelog.1.html requirements.html page.1
+install.sh module.wasm chain.crt release.asc keyring.gpg tool.jar core
+CNAME v1.2 changelog.1.html requirements.html page.1
 """.split()
 
 
