@@ -6,9 +6,10 @@ import os
 import re
 import time
 
+import harness
 import pytest
 
-from nodepp import App, FileFlags, asset
+from nodepp import App, FileFlags, _core, asset
 from nodepp.statics import Options, Statics
 from nodepp.statics import minify as minify_module
 from nodepp.testing import Client
@@ -517,3 +518,43 @@ def test_the_same_file_in_two_places_is_two_paths(tmp_path, res):
     assert client.get("/one/sub/a.txt").text == "y"
     assert client.get("/two/three/a.txt").text == "y"
     assert client.get("/two/a.txt").status == 404
+
+
+def test_a_dot_at_the_end_of_a_host_does_not_count(tmp_path, make):
+    (tmp_path / "two").mkdir()
+    put(tmp_path / "two", a_txt="two")
+    app = App()
+    app.add_host("two.example", res="two")
+    statics = make(app)
+    for host in ("two.example", "two.example.", "TWO.example.:8080", "www.two.example."):
+        assert statics.host_of(host).name == "two.example"
+    for host in ("", ".", "three.example.", "[::1]", "example."):
+        assert statics.host_of(host).name == ""
+
+
+def test_a_file_that_may_be_half_written_at_the_start_is_served_a_little_later(
+    tmp_path, res, monkeypatch
+):
+    from nodepp.statics import watch
+
+    monkeypatch.setattr(watch, "is_being_written", lambda file: None)  # another user's
+    monkeypatch.setattr(watch, "FRESH_AT_START_S", 3600)
+    put(res, a_txt="half")
+    app = App()
+    app.statics = statics = Statics(
+        app, Options(app_dir=str(tmp_path), res="res", compress=False), lambda *_: None)
+    statics.watch()
+    statics.load()
+    assert statics.snapshot.get("/a.txt") is None
+    engine = _core.Engine({}, _core.Router(), harness.Application())
+    engine.open([])
+    statics.begin(engine)
+    try:
+        end = time.monotonic() + 20
+        while statics.snapshot.get("/a.txt") is None:
+            assert time.monotonic() < end
+            engine.turn(5)
+        assert body(statics, "/a.txt") == b"half"
+    finally:
+        statics.end()
+        engine.close()

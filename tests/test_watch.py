@@ -1,6 +1,7 @@
 """Watching folders: real files, real writers, an engine that turns."""
 
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -418,6 +419,75 @@ def test_where_nobody_tells_a_file_of_this_moment_is_read_again(bench, res, monk
     bench.until_seen(res / "a.txt")
 
 
+def test_where_nobody_tells_a_file_of_this_moment_is_read_again_after_the_start(
+    make, res, monkeypatch
+):
+    monkeypatch.setattr(watch, "is_being_written", lambda file: None)
+    monkeypatch.setattr(watch, "FRESH_AT_START_S", 3600)
+    bench = make(res)
+    os.utime(res / "a.txt", (1, 1))  # as cp -p and tar do; the system's own date tells
+    assert not bench.settled(res / "a.txt")
+    bench.begin()
+    bench.until_seen(res / "a.txt")
+    assert not bench.settled(res / "a.txt")
+    assert bench.until_seen(res / "a.txt") < 2
+    assert bench.settled(res / "a.txt")
+
+
+def test_where_nobody_tells_and_nothing_is_watched_it_is_read_again_too(
+    make, res, monkeypatch, soon
+):
+    monkeypatch.setattr(watchtree, "Inotify", NoInotify)
+    monkeypatch.setattr(watch, "is_being_written", lambda file: None)
+    monkeypatch.setattr(watch, "FRESH_AT_START_S", 3600)
+    bench = make(res)
+    assert not bench.settled(res / "a.txt")
+    bench.begin()
+    bench.until_seen(res / "a.txt")
+    bench.until(lambda: bench.settled(res / "a.txt"))
+
+
+def test_notices_that_come_in_small_portions_are_all_taken_before_an_answer(
+    make, res, monkeypatch
+):
+    monkeypatch.setattr(watchtree, "Inotify", SmallPortions)
+    bench = make(res).begin()
+    (res / "css" / "app.css").write_text("other")
+    (res / "a.txt").write_text("new")
+    assert not bench.settled(res / "a.txt")
+    bench.until_seen(res / "a.txt", res / "css" / "app.css")
+    for number in range(100):
+        (res / f"{number}.txt").write_text("x")
+    assert not bench.settled(res / "css" / "app.css")  # an answer would take too long
+    bench.until_seen(res / "css" / "app.css", *(res / f"{number}.txt" for number in range(100)))
+    assert bench.settled(res / "css" / "app.css")
+    assert bench.lines == []
+
+
+class SmallPortions:
+    """Gives some notices at a time and leaves the others to the kernel, as the core does with some
+    thousand.
+    """
+
+    def __init__(self):
+        self.real = _core.Inotify()
+
+    def read(self):
+        try:
+            data = os.read(self.real.fileno(), 280)  # room for one of any name
+        except BlockingIOError:
+            return []
+        notices = []
+        while data:
+            watch_, mask, _, size = struct.unpack_from("iIII", data)
+            notices.append((watch_, mask, os.fsdecode(data[16 : 16 + size].rstrip(b"\0"))))
+            data = data[16 + size :]
+        return notices
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+
 def test_a_writer_that_began_before_the_watch_is_found(make, res):
     with open(res / "a.txt", "w") as file:
         file.write("half")
@@ -533,6 +603,7 @@ def test_a_settled_read_is_one_whole_version(make, res, monkeypatch, kind, is_le
             return
         stamp = watchnames.stamp
         if stamp(before) == stamp(after) and bench.settled(path):
+            assert bench.watcher._tree is not None  # no looking every minute, which is another rule
             accepted.append(body)
 
     bench.watcher.changed = read
