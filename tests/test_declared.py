@@ -272,3 +272,5 @@ def test_the_applications_own_folder_shows_no_source_and_no_keys(app, folder, ho
     assert client.get(f"{prefix}/a.css").status == 200
     for name in ("app.py", "npp.conf", "server.key", "data.db"):
         assert client.get(f"{prefix}/{name}").status == 404
+    client.app.statics.refresh()
+    assert sum("not for the public" in line for line in app.lines) == 1

@@ -13,6 +13,7 @@ import pytest
 
 from nodepp import App, _core
 from nodepp.statics import Options, Statics, watchtree
+from nodepp.statics.entry import Entry
 from nodepp.statics.tree import Walk
 
 DEADLINE_S = 60.0
@@ -295,8 +296,7 @@ def test_what_nobody_sees_any_more_waits_for_no_codings_and_is_freed(make, res):
     assert compressing._waiting == {}
     assert compressor.pending == 0
     gc.collect()
-    assert not [it for it in gc.get_objects() if type(it).__name__ == "Entry"
-                and str(res) in it.file]
+    assert not [it for it in gc.get_objects() if type(it) is Entry and str(res) in it.file]
 
 
 def test_a_body_that_was_dropped_is_not_compressed_and_can_come_again():

@@ -28,6 +28,9 @@ def test_the_fingerprint_stands_before_the_last_extension(path, named):
     ("/app.3f2a9c1b.js", True),
     ("/app-3f2a9c1b.js", True),
     ("/a/b-c.0123456789abcdef0123456789abcdef.min.css", True),
+    ("/b1946ac9-2492-4d23-8f0e-42661417400a.png", False),  # a UUID: which thing, not which bytes
+    ("/photo-b1946ac9-2492-4d23-8f0e-42661417400a.png", False),
+    ("/a-b-c-d-42661417400a.png", True),
     ("/app.3f2a9c1.js", False),             # seven digits: too short
     ("/app." + "1a" * 33 + ".js", False),   # 66: too long
     ("/report.20240131.pdf", False),        # a date

@@ -26,8 +26,8 @@ def res(tmp_path):
     return folder
 
 
-def paths(folder, log, below="", private=()):
-    return [path for path, _ in Walk(os.path.realpath(folder), log, private).files(below)]
+def paths(folder, log, below=""):
+    return [path for path, _ in Walk(os.path.realpath(folder), log).files(below)]
 
 
 def put(folder, *names):
@@ -53,7 +53,25 @@ def test_hidden_files_and_folders_are_not_found_but_well_known_ones_are(res, log
 
 def test_private_files_are_not_found(res, log):
     put(res, "app.py", "A.PY", "npp.conf", "b/key.pem", "index.html")
-    assert paths(res, log, private=(".py", ".conf", ".pem")) == ["/index.html"]
+    walk = Walk(os.path.realpath(res), log, private=True)
+    assert [path for path, _ in walk.files()] == ["/index.html"]
+    assert walk.private_count == 4
+    assert len(paths(res, log)) == 5
+
+
+def test_an_excluded_folder_is_not_found_by_any_way_and_one_line_says_so(res, log):
+    put(res, "a.txt", "cache/b.txt", "cache/c/d.txt")
+    (res / "link").symlink_to("cache/c")
+    (res / "one.txt").symlink_to("cache/b.txt")
+    excluded = os.path.realpath(res / "cache")
+    walk = Walk(os.path.realpath(res), log, excluded=excluded)
+    assert list(walk.files()) == [("/a.txt", str(res / "a.txt"))]
+    assert list(walk.files("/cache/c")) == []
+    for path in ("/cache", "/cache/b.txt", "/link/d.txt", "/one.txt"):
+        assert walk.find(path) == ("", "")
+    assert set(log.lines) == {
+        f"static: {excluded} is the cache of compressed files: not served"}
+    assert list(Walk(os.path.realpath(res / "cache" / "c"), log, excluded=excluded).files()) == []
 
 
 def test_a_link_within_the_folder_is_followed_and_one_that_leaves_it_is_not(res, tmp_path, log):

@@ -47,16 +47,24 @@ def has_own_hash(path: str) -> bool:
     pieces = name.split(".")[:-1]
     # The hash stands before a dot, and after one or a hyphen.
     for index, piece in enumerate(pieces):
-        _, hyphen, tail = piece.rpartition("-")
+        before, hyphen, tail = piece.rpartition("-")
         if (
             (hyphen or index)
             and HASH_MIN <= len(tail) <= HASH_MAX
             and not tail.isalpha()
             and not tail.isdigit()
             and not tail.strip("0123456789abcdef")
+            and not _is_uuid(before, tail)
         ):
             return True
     return False
+
+
+def _is_uuid(before: str, tail: str) -> bool:
+    """Whether that ends a UUID, which names a thing and not its content: an upload's, say."""
+    parts = before.lower().split("-")[-4:]
+    return len(tail) == 12 and [len(part) for part in parts[1:]] == [4, 4, 4] and not (
+        parts[0][-8:] + "".join(parts[1:])).strip("0123456789abcdef")
 
 
 # References.

@@ -97,7 +97,7 @@ class Refresh:
         if below or walk.is_partial:
             root.add_links(walk.links)
         else:
-            root.end_pass(walk.links)
+            root.end_pass(walk, self.statics.log)
         if not walk.is_partial:
             self._remove(host, root, root.prefix + below, seen)
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .entry import Entry
     from .tree import Log
 
+INF = 3
+
 TOLD_COUNT_MAX = 10_000  # lines that are remembered
 
 
@@ -132,13 +134,14 @@ class Root:
         """All of it will be looked at."""
         self._said = set()
 
-    def end_pass(self, links: Iterable[tuple[str, str]]) -> None:
-        """All of it was looked at: causes that were not met again have gone. links: (path, where it
-        leads) of all links.
-        """
+    def end_pass(self, walk: Walk, log: Log) -> None:
+        """All of it was looked at: causes that were not met again have gone."""
+        if walk.private_count:
+            self.say(log, INF, f"static: {self.folder} has files or folders that are not for the"
+                               " public (source, settings, keys, copies …): not served")
         self._told = set(self._said)
         self._links = {}
-        self.add_links(links)
+        self.add_links(walk.links)
 
     def add_links(self, links: Iterable[tuple[str, str]]) -> None:
         """Takes note of links: (path below the root, real path that it leads to)."""

@@ -50,6 +50,7 @@ class Walk:
         self.excluded = excluded
         self.links: list[tuple[str, str]] = []
         self.is_partial = False  # something could not be looked at, though it may be there
+        self.private_count = 0  # what was left out because of its name
         self._count = 0
 
     @property
@@ -134,7 +135,10 @@ class Walk:
         return ""
 
     def _is_public(self, name: str, file: str) -> bool:
-        if is_hidden(name) or (self.private and is_private(name)):
+        if is_hidden(name):
+            return False
+        if self.private and is_private(name):
+            self.private_count += 1
             return False
         fault = fault_of_name(name)
         if fault:
