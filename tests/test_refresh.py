@@ -9,7 +9,7 @@ import time
 import pytest
 
 from nodepp import App
-from nodepp.statics import Options, Statics, reading
+from nodepp.statics import Options, Statics, reading, slices
 from nodepp.statics import refresh as refresh_module
 from nodepp.statics.reading import Unsettled, content_key, finish, read
 from nodepp.statics.slices import SLICE_S, Slices
@@ -333,7 +333,8 @@ def test_a_slice_ends_after_some_milliseconds_and_nothing_is_shown_before_the_la
     assert statics.asset("a.css") != "/a.css"
 
 
-def test_a_long_batch_is_shown_every_half_second(res, make, monkeypatch):
+def test_a_long_batch_is_shown_in_portions(res, make, monkeypatch):
+    monkeypatch.setattr(slices, "FLUSH_S", 0.5)
     engine = Engine()
     statics = make(engine=engine)
     for number in range(10):

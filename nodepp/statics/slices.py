@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 SLICE_S = 0.005  # of work, then the loop has its turn; a request waits that long at most
 PAUSE_S = 0.001  # until the next slice: the timer's grain
-FLUSH_S = 0.5  # what was done so far is shown, though more is to come
+FLUSH_S = 0.25  # what was done so far is shown, though more is to come: some 15 ms of work itself
 
 
 class Slices:
     """Runs generators, one after the other, between the turns of an engine.
 
-    flush: shows what was done; called when nothing is left, and every half second before.
+    flush: shows what was done; called when nothing is left, and every quarter of a second before.
     failed: told of an exception, which ends that generator and no more.
     """
 

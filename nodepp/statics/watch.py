@@ -50,7 +50,7 @@ WRITER_QUIET_S_MAX = 60.0
 # Where the kernel does not tell who writes, files that are younger are not believed at once.
 FRESH_S = 5.0
 FRESH_AT_START_S = 0.3  # one write(2) takes less, also of a writer who has to wait for his turn
-READ_COUNT_MAX = 16  # reads of the queue, of some thousand notices each, to answer one question
+READ_COUNT_MAX = 4  # reads of the queue, of some thousand notices each, to answer one question
 FALL_BACK_LINE = "static: changes are looked for every minute, for inotify cannot be used: "
 
 
