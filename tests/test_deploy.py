@@ -175,12 +175,15 @@ def test_style_sheets_are_looked_at_when_what_they_name_changes_and_only_then(ma
 
 def test_a_file_that_comes_and_goes_before_it_is_shown_is_not_served(res, make):
     site = make()
+    site.statics.watcher.end()
+    site.statics.watcher = None  # whoever asks is told that it is whole
     file = res / "a" / "b.txt"
     file.parent.mkdir()
     file.write_text("short")
     refreshing = site.statics.refreshing
     for _ in refreshing.steps({str(file)}):
         pass
+    assert site.statics.hosts[""].roots[1].known("/a/b.txt")
     shutil.rmtree(file.parent)
     for _ in refreshing.steps({str(file.parent)}):
         pass
