@@ -144,11 +144,15 @@ class Host:
         return compress(coding, data)
 
     def warm_up(self) -> None:
-        """Does that import before anybody waits for it. Without the library, JSON will say so."""
+        """Does that import, and those of the coders, before anybody waits for them. Without the
+        library, JSON will say so.
+        """
         try:
             _json()
         except ImportError as exc:
             self.log(WAR, f"JSON takes msgspec: {exc}. Try: pip install msgspec")
+        for coding in self.codings:
+            self.compress(coding, b"warm")
 
     def log_exception(self, what: str, exc: BaseException) -> None:
         """One entry in the error log: what was being done, then the user's frames, then the
