@@ -95,20 +95,45 @@ def fill(folder, count, text, per_folder=100):
 # What it costs.
 
 
-def test_a_deploy_costs_what_its_files_cost_not_what_the_site_has(make, res):
-    fill(res, 20_000, "old")
+class Counted(dict):
+    """A dict that counts how often all of it was gone through."""
+
+    passes = 0
+
+    def __iter__(self):
+        Counted.passes += 1
+        return super().__iter__()
+
+    def keys(self):
+        Counted.passes += 1
+        return super().keys()
+
+    def values(self):
+        Counted.passes += 1
+        return super().values()
+
+    def items(self):
+        Counted.passes += 1
+        return super().items()
+
+
+def test_a_deploy_costs_what_its_files_cost_not_what_the_site_has(make, res, monkeypatch):
+    """Each changed file was looked for in the list of all: 5,000 of 20,000 took 10 s."""
+    fill(res, 2000, "old")
     site = make().begin()
-    fill(res, 5000, "new")
-    cpu_s = site.until(lambda: site.body("/049/4999.txt") == b"new 4999")
-    assert all(site.body(f"/{n // 100:03}/{n}.txt") == b"new %d" % n for n in range(5000))
-    per_file_ms = cpu_s / 5000 * 1e3
-    print(f"{per_file_ms:.3f} ms for each file")
-    assert per_file_ms < 1  # some 0.2 where nothing else runs; 2 when each was a walk
-    for number in range(50):
+    host = site.statics.hosts[""]
+    host.winners = Counted(host.winners)
+    for root in host.roots:
+        root.found = Counted(root.found)
+    monkeypatch.setattr(Counted, "passes", 0)
+    fill(res, 1000, "new")
+    site.until(lambda: site.body("/009/999.txt") == b"new 999")
+    assert all(site.body(f"/{n // 100:03}/{n}.txt") == b"new %d" % n for n in range(1000))
+    assert Counted.passes < 100
+    for number in range(10):
         shutil.rmtree(res / f"{number:03}")
-    cpu_s = site.until(lambda: len(site.statics.hosts[""].winners) == 15_000)
-    print(f"{cpu_s / 5000 * 1e3:.3f} ms for each file that goes")
-    assert cpu_s / 5000 * 1e3 < 1
+    site.until(lambda: len(host.winners) == 1000)
+    assert Counted.passes < 100
 
 
 @pytest.mark.parametrize("kind", ["plain", "rename"])
