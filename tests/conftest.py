@@ -43,6 +43,12 @@ if _core is not None and hasattr(_core, "probe_balance"):
         """The same on epoll only, for what no poller decides."""
         yield from _servers("epoll")
 
+    @pytest.fixture
+    def visiting():
+        """visiting(handlers={...}, **settings) gives a site with sessions; see visitors.py."""
+        import visitors
+        yield from visitors.visiting()
+
     def _servers(poller):
         servers = []
 

@@ -136,11 +136,13 @@ class Server:
     """An open Engine with one loopback listener on a port that the kernel chose.
 
     `statics`: a Snapshot, or a folder in which the resources of wiresite are to lie; None for
-    none.
+    none. `app`: another Application than the one that echoes.
     """
 
-    def __init__(self, poller: str = "epoll", handlers=None, statics=None, **settings) -> None:
-        self.app = Application()
+    def __init__(
+        self, poller: str = "epoll", handlers=None, statics=None, app=None, **settings
+    ) -> None:
+        self.app = app or Application()
         router = self.app.routes(**handlers or {})
         router.freeze()
         settings.setdefault("max_connections", 256)
@@ -212,17 +214,26 @@ def balanced(connections: bool = False) -> bool:
 
 
 class Client:
-    """A non-blocking client. `received` grows; `closed` is "" until there is "eof" or "reset"."""
+    """A non-blocking client. `received` grows; `closed` is "" until there is "eof" or "reset".
 
-    def __init__(self, server: Server, receive_buffer: int = 0) -> None:
+    `peer`: (ip, port) from which it seems to come; its connection is handed to the engine.
+    """
+
+    def __init__(self, server: Server, receive_buffer: int = 0, peer=None) -> None:
         self.server = server
-        self.socket = socket.socket()
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.connect(server.address)        # the backlog takes it at once
+        if peer is not None:
+            self.socket, theirs = socket.socketpair()
+            theirs.setblocking(False)
+            server.engine.adopt(theirs.detach(), peer)
+            self.port = peer[1]
+        else:
+            self.socket = socket.socket()
+            if receive_buffer:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            self.socket.connect(server.address)        # the backlog takes it at once
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.port = self.socket.getsockname()[1]
         self.socket.setblocking(False)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.port = self.socket.getsockname()[1]
         self.received = bytearray()
         self.closed = ""
         self.complete: list[Response] = []      # read off `received` so far …
