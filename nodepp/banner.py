@@ -31,13 +31,15 @@ def banner(
 ) -> list[str]:
     """At most eight lines; each is something an operator must know."""
     from . import __version__
-    from .settings import KEYS, format_value
+    from .settings import KEYS
+    from .values import format_value
 
     python = ".".join(map(str, sys.version_info[:3]))
     urls = [listener.url for listener in listeners]
     if len(urls) > 3:
         urls[2:] = [f"and {len(urls) - 2} more"]
-    sizes = {key.attribute: format_value(key, getattr(config, key.attribute)) for key in KEYS}
+    sizes = {key.attribute: format_value(key, getattr(config, key.attribute))
+             for key in KEYS if key.kind == "size"}
     static = site.statics.banner()
     rows = [
         f"nodepp {__version__}  Python {python}  engine {stats['poller']}  pid {os.getpid()}",

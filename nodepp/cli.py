@@ -11,9 +11,10 @@ import os
 import sys
 import time
 
-from .config import Config, did_you_mean, load
-from .errors import ConfigError, StartError
-from .settings import KEYS, Key, format_value
+from .config import Config, load
+from .errors import ConfigError, StartError, did_you_mean
+from .settings import KEYS
+from .values import Key, format_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ GROUPS = {
     "static": "Public files: compressed, cached",
     "limits": "Limits: past each there is a defined answer",
     "time": "Time allowed",
+    "sessions": "Visitors: sessions, levels of access, lists of addresses",
     "log": "Logs",
 }
 
@@ -344,7 +346,8 @@ def help_row(key: Key) -> str:
     metavar = {
         "number": " N", "size": " SIZE", "duration": " TIME", "path": " PATH", "mode": " OCTAL",
         "texts": " ADDRESS", "text": " TEXT", "server": " TEXT", "model": " NAME",
-        "level": " LEVEL", "choice": " " + "|".join(key.choices), "flag": "",
+        "level": " LEVEL", "auth_level": " LEVEL",
+        "cookie": " NAME", "page": " PATH", "choice": " " + "|".join(key.choices), "flag": "",
     }[key.kind]  # fmt: skip
     default = format_value(key, key.default)
     shown = f" ({default})" if default else ""

@@ -134,6 +134,16 @@ def header_pairs(headers: HeaderSource | None) -> list[tuple[str, str]]:
     return list(items() if items is not None else headers)
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence that names the nearest of the known names, or nothing."""
+    from difflib import get_close_matches
+
+    # Without the dashes of options: all have them, and they would make all of them alike.
+    by_lower = {other.lower().lstrip("-"): other for other in known}
+    found = get_close_matches(name.lower().lstrip("-"), by_lower, n=1, cutoff=0.7)
+    return f" Did you mean {by_lower[found[0]]!r}?" if found else ""
+
+
 # The page.
 
 # One file, no requests for others, readable in the dark and on a phone. About 700 bytes with the

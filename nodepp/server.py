@@ -274,7 +274,8 @@ class Server:
         if self.read_again is None:
             log.write(WAR, "Nothing to reload: the settings came from the program.")
             return
-        from .settings import KEYS, format_value
+        from .settings import KEYS
+        from .values import format_value
 
         try:
             new = self.read_again()

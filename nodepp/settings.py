@@ -1,33 +1,17 @@
 """The one table of settings: how each is spelled, what it may be, what it is for.
 
 Names are Node++'s where Node++ had the setting (npp.conf is its file), and uvicorn's on the command
-line, because that is what people type. The syntax of values is here too; reading the three sources
-and deciding between them is config.py's.
+line, because that is what people type. The syntax of values is values.py's; reading the sources and
+deciding between them is config.py's.
 """
 
 from __future__ import annotations
 
+from .values import DAY_MS, KIB, MIB, Key
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional, Union
-
-KIB, MIB, GIB = 1024, 1024**2, 1024**3
-DAY_MS = 24 * 3600 * 1000
-
-# Connections and sessions by Node++'s names (`NPP_MEM_LARGE` there; the prefix may stay or go).
-# Its per-connection buffers are not copied: an idle connection owns none here.
-MEMORY_MODELS = {
-    "TINY": (10, 5),
-    "SMALL": (20, 10),
-    "MEDIUM": (200, 100),
-    "LARGE": (1_000, 500),
-    "XLARGE": (5_000, 2_500),
-    "XXLARGE": (10_000, 5_000),
-    "XXXLARGE": (20_000, 10_000),
-    "XXXXLARGE": (50_000, 25_000),
-    "XXXXXLARGE": (100_000, 50_000),
-    "XXXXXXLARGE": (200_000, 100_000),
-}
+    from typing import Any
 
 # Keys that an npp.conf of Node++ may have and that change nothing here (yet): they load, and a
 # warning names them.
@@ -37,54 +21,10 @@ IGNORED_KEYS = frozenset(
     dbHost dbPort dbName dbUser dbPassword dbDisableEncryption dbSSLKey dbSSLCert dbSSLCA
     dbSSLCAPath dbSSLCRL dbSSLCRLPath dbSSLTLSVersion dbSSLCipher dbSSLCipherSuites dbSSLMode
     usersRequireActivation
-    IPBlackList IPWhiteList ASYNCId ASYNCSvcProcesses ASYNCDefTimeout callHTTPTimeout phpPathWindows
+    ASYNCId ASYNCSvcProcesses ASYNCDefTimeout callHTTPTimeout phpPathWindows
     watcherLogLevel watcherLogToStdout watcherStopCmd watcherStartCmd watcherWait watcherLogRestart
     """.split()
 )
-
-
-class Key:
-    """One setting. `attribute` is its name in Config; the rest is as in the table below."""
-
-    __slots__ = (
-        "aliases", "attribute", "choices", "default", "environment", "group", "help", "high",
-        "kind", "low", "name", "options", "reloadable",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        name: str,
-        attribute: str,
-        kind: str,
-        default: Any,
-        help: str,
-        *,
-        group: str,
-        options: str = "",
-        environment: str = "",
-        aliases: str = "",
-        low: int = 0,
-        high: Optional[int] = None,
-        choices: tuple[str, ...] = (),
-        reloadable: bool = False,
-    ) -> None:
-        self.name = name                    # in npp.conf
-        self.attribute = attribute          # in Config; durations end in _ms
-        self.kind = kind                    # one of the kinds that parse_value reads
-        self.default = default
-        self.help = help                    # one line, without a full stop
-        self.group = group                  # of --help
-        self.options = tuple(options.split())
-        # Every setting can come from the environment; the usual short names come first.
-        self.environment = tuple(dict.fromkeys((*environment.split(), "NPP_" + _upper_snake(name))))
-        self.aliases = tuple(aliases.split())
-        self.low, self.high = low, high     # in the units of Config
-        self.choices = choices
-        self.reloadable = reloadable        # SIGHUP applies it to a running server
-
-
-def _upper_snake(name: str) -> str:
-    return "".join("_" + letter if letter.isupper() else letter.upper() for letter in name)
 
 
 def _number(name: str, attribute: str, default: int, help: str, **rest: Any) -> Key:
@@ -98,6 +38,13 @@ def _size(name: str, attribute: str, default: int, help: str, **rest: Any) -> Ke
 def _seconds(name: str, attribute: str, default_s: int, help: str, **rest: Any) -> Key:
     # A day is the ceiling: a longer deadline is a typing mistake.
     return Key(name, attribute, "duration", default_s * 1000, help, high=DAY_MS, **rest)
+
+
+def _lifetime(name: str, attribute: str, default_s: int, help: str, **rest: Any) -> Key:
+    """How long a session lasts: the core counts whole seconds, and browsers keep no cookie for more
+    than 400 days (RFC 6265bis §5.5)."""
+    return Key(name, attribute, "duration", default_s * 1000, help, group="sessions", low=1000,
+               high=400 * DAY_MS, **rest)
 
 
 KEYS = (
@@ -185,6 +132,41 @@ KEYS = (
     _seconds("gracefulTimeout", "graceful_timeout_ms", 30, "for requests to finish when stopping",
              group="time", options="--timeout-graceful-shutdown --graceful-timeout"),
 
+    # Visitors.
+    _number("maxSessions", "max_sessions", 50_000, "at a time; past it the oldest goes, or 503",
+            group="sessions", options="--limit-sessions", low=1, high=1_000_000),
+    _size("sessionDataSize", "session_data_size", KIB, "bytes of data a session; over: SessionFull",
+          group="sessions", options="--session-data", low=16, high=MIB),
+    Key("sessionFile", "session_file", "path", "", "keeps sessions over restarts; empty: they end",
+        group="sessions", options="--session-file"),
+    _lifetime("sessionTimeout", "session_timeout_ms", 600, "a visitor may be idle; past it: ended",
+              options="--session-timeout"),
+    _lifetime("sessionAuthTimeout", "session_auth_timeout_ms", 1800, "the same when logged in",
+              options="--session-auth-timeout"),
+    _lifetime("sessionKeep", "session_keep_ms", 30 * 86400, "the same with login(keep=True)"),
+    _lifetime("sessionLifetime", "session_lifetime_ms", 30 * 86400, "no session lasts longer",
+              options="--session-lifetime"),
+    Key("sessionCookie", "session_cookie", "cookie", "as", "cookie of visitors",
+        group="sessions"),
+    Key("loginCookie", "login_cookie", "cookie", "ls", "cookie of those who are logged in",
+        group="sessions"),
+    Key("sessionBindAgent", "session_bind_agent", "flag", True, "a session is for one User-Agent",
+        group="sessions"),
+    Key("sessionsForBots", "sessions_for_bots", "flag", False, "bots get sessions too",
+        group="sessions"),
+    Key("secureCookies", "secure_cookies", "flag", False, "Secure also behind a proxy that has TLS",
+        group="sessions"),
+    Key("requiredAuthLevel", "required_auth_level", "auth_level", 0, "a name or number, for all",
+        group="sessions", options="--required-auth-level"),
+    Key("loginPath", "login_path", "page", "/login", "where whoever must log in is sent",
+        group="sessions", options="--login-path", aliases="loginUri"),
+    Key("csrf", "csrf", "flag", False, "POST, PUT, PATCH, DELETE need the session's token",
+        group="sessions", options="--csrf"),
+    Key("blacklist", "blacklist", "path", "blacklist.txt", "addresses that are not let in",
+        group="sessions", options="--blacklist", aliases="IPBlackList", reloadable=True),
+    Key("whitelist", "whitelist", "path", "whitelist.txt", "if it is there: the only ones let in",
+        group="sessions", options="--whitelist", aliases="IPWhiteList", reloadable=True),
+
     # Logs.
     Key("logLevel", "log_level", "level", 3, "0 always, 1 error, 2 warning, 3 info, 4 debug",
         group="log", options="--log-level", reloadable=True),
@@ -205,109 +187,3 @@ KEYS = (
     Key("allowUnknownKeys", "allow_unknown_keys", "flag", False, "an unknown key is no error",
         group="app"),
 )  # fmt: skip
-
-_FLAGS = {**dict.fromkeys(("1", "on", "true", "yes"), True),
-          **dict.fromkeys(("0", "off", "false", "no"), False)}
-_SIZE_UNITS = {"": 1, "b": 1, "k": KIB, "m": MIB, "g": GIB}
-_DURATION_UNITS = {"ms": 1, "s": 1000, "": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_LEVELS = {"always": 0, "error": 1, "warning": 2, "info": 3, "debug": 4, "critical": 0, "warn": 2}
-
-
-def parse_value(key: Key, text: str) -> Any:
-    """The value that `text` stands for, in the units of Config.
-
-    ValueError says what would have been right.
-    """
-    value: Union[int, str, bool, tuple[str, ...]]
-    lower = text.lower()
-    if key.kind in ("text", "path"):
-        return text
-    if key.kind == "texts":
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    if key.kind == "flag":
-        if lower not in _FLAGS:
-            raise ValueError("expected 1 or 0")
-        return _FLAGS[lower]
-    if key.kind == "choice":
-        if lower not in key.choices:
-            raise ValueError(f"expected {', '.join(key.choices[:-1])} or {key.choices[-1]}")
-        return lower
-    if key.kind == "server":
-        if lower in _FLAGS:
-            return str(key.default) if _FLAGS[lower] else ""
-        if not (text.isascii() and text.isprintable()):
-            raise ValueError("expected 0, 1 or a text in ASCII")
-        return text
-    if key.kind == "model":
-        model = text.upper()[8:] if text.upper().startswith("NPP_MEM_") else text.upper()
-        if model and model not in MEMORY_MODELS:
-            raise ValueError(f"expected one of {' '.join(MEMORY_MODELS)}")
-        return model
-    if key.kind == "level":
-        value = _LEVELS[lower] if lower in _LEVELS else _integer(text, "a level from 0 to 4")
-        return _bounded(key, value, 0, 4)
-    if key.kind == "size":
-        value = _scaled(lower.replace("ib", ""), _SIZE_UNITS, "a size like 65536, 64k, 16m or 1g")
-    elif key.kind == "duration":
-        value = _scaled(lower, _DURATION_UNITS, "a time like 500ms, 10s, 5m, 1h or 1d")
-    elif key.kind == "mode":
-        value = _integer(text, "permissions in octal, like 660", base=8)
-    else:
-        value = _integer(text, "a whole number")
-    return _bounded(key, value, key.low, key.high)
-
-
-def _integer(text: str, expected: str, base: int = 10) -> int:
-    if not (text.isascii() and text.isdigit()):     # int() would take "1_000", " 7" and "-1" too
-        raise ValueError(f"expected {expected}")
-    try:
-        return int(text, base)
-    except ValueError:
-        raise ValueError(f"expected {expected}") from None
-
-
-def _scaled(text: str, units: dict[str, int], expected: str) -> int:
-    """A number with a unit: "16m" → 16777216. One decimal point is allowed: "1.5g"."""
-    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
-    unit = text[len(digits) :].strip()
-    whole, point, fraction = digits.partition(".")
-    parts = [whole, fraction] if point else [whole]
-    if unit not in units or not all(part.isascii() and part.isdigit() for part in parts):
-        raise ValueError(f"expected {expected}")
-    scale: int = 10 ** len(fraction)
-    return int(whole + fraction) * units[unit] // scale
-
-
-def _bounded(key: Key, value: int, low: int, high: Optional[int]) -> int:
-    if value < low or (high is not None and value > high):
-        least = format_value(key, low)
-        bound = f"at least {least}" if high is None else f"{least} to {format_value(key, high)}"
-        raise ValueError(f"expected {bound}")
-    return value
-
-
-def format_value(key: Key, value: Any) -> str:
-    """The value as npp.conf would have it; parse_value reads it back to the same."""
-    if key.kind == "flag":
-        return "1" if value else "0"
-    if key.kind == "texts":
-        return ",".join(value)
-    if key.kind == "mode":
-        return f"{value:o}"
-    if key.kind == "server":
-        return value or "0"
-    if key.kind == "size":
-        return _unscaled(value, (("g", GIB), ("m", MIB), ("k", KIB), ("", 1)))
-    if key.kind == "duration":
-        # Whole days are said as such from two on: a day itself is the ceiling of what is thought in
-        # seconds.
-        units = (("d", DAY_MS), ("s", 1000), ("ms", 1))
-        return _unscaled(value, units if value > DAY_MS else units[1:])
-    return str(value)
-
-
-def _unscaled(value: int, units: tuple[tuple[str, int], ...]) -> str:
-    for unit, size in units:
-        if value % size == 0 and (value or size == units[-1][1]):
-            return f"{value // size}{unit}"
-    raise AssertionError("the last unit divides everything")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 
-from .errors import NodeppError
+from .errors import NodeppError, did_you_mean
 from .statics.tree import Walk, signature_of
 
 TYPE_CHECKING = False
@@ -167,8 +167,6 @@ class Snippets:
         return host if host in self._found else ""
 
     def _miss(self, name: str, places: list[dict[str, Snippet]]) -> str:
-        from .config import did_you_mean  # takes difflib along, which is slow to import
-
         known = {other for found in places for other in found}
         if not known:
             return f"There is no snippet {name!r}: there are none at all."

@@ -12,7 +12,7 @@ import os
 import sys
 
 from .app import App
-from .errors import NodeppError, StartError
+from .errors import NodeppError, StartError, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,8 +156,6 @@ def _trouble(name: str, error: BaseException, verbose: bool) -> str:
 
 
 def _similar_module(name: str, folder: str) -> str:
-    from .config import did_you_mean
-
     try:
         files = [file for file in os.listdir(folder) if file.endswith(".py")]
     except OSError:
@@ -167,8 +165,6 @@ def _similar_module(name: str, folder: str) -> str:
 
 
 def _similar_file(path: str) -> str:
-    from .config import did_you_mean
-
     try:
         return did_you_mean(os.path.basename(path), os.listdir(os.path.dirname(path)))
     except OSError:

@@ -13,7 +13,7 @@ import os
 from weakref import WeakKeyDictionary, ref
 
 from .app import import_core
-from .errors import NodeppError
+from .errors import NodeppError, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,8 +135,6 @@ def _without_wrapper(name: str) -> str:
 
 
 def _miss(environment: Any, exc: Any) -> str:
-    from .config import did_you_mean  # takes difflib along, which is slow to import
-
     folder = environment.folder
     if not os.path.isdir(folder):
         return f"There is no template {exc.name!r}: there is no folder {folder}."

@@ -89,7 +89,7 @@ def test_each_group_has_its_help(run, group: str) -> None:
 def test_unknown_group_is_refused(run) -> None:
     assert run("--help", "everything") == (
         2, "", "There is no group 'everything' of options."
-               " Groups: listen, app, static, limits, time, log, all.\n")
+               " Groups: listen, app, static, limits, time, sessions, log, all.\n")
 
 
 def test_version_names_python_and_the_flavour(run) -> None:

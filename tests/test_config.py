@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from nodepp.config import Config, load, load_settings, without_comment
+from nodepp.config import Config, load, load_settings
 from nodepp.errors import ConfigError
-from nodepp.settings import IGNORED_KEYS, KEYS, MEMORY_MODELS, format_value, parse_value
+from nodepp.settings import IGNORED_KEYS, KEYS
+from nodepp.sources import without_comment
+from nodepp.values import MEMORY_MODELS, format_value, parse_value
 
 BY_NAME = {key.name: key for key in KEYS}
 

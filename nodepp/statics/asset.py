@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..errors import did_you_mean
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .collection import Statics
@@ -60,7 +62,5 @@ class Assets:
         if not self.statics.is_loaded:
             log(WAR, f"asset({path!r}): files are read when the server starts; ask later")
             return
-        from ..config import did_you_mean  # difflib is slow to import
-
         known = self.host_of(host).winners
         log(WAR, f"asset({path!r}): there is no such file.{did_you_mean(path, known)}")

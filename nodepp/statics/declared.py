@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import RouteError
+from ..errors import RouteError, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,8 +106,6 @@ class Declared:
         return gone
 
     def _similar(self, path: str) -> str:
-        from ..config import did_you_mean
-
         known = [*(it.prefix for it in self.folders), *(it.path for it in self.generated.values())]
         return "." + did_you_mean(path, known)
 
@@ -138,8 +136,6 @@ class Declared:
     def _known_host(self, host: str, what: str) -> str:
         name = host_name(host, what)
         if name and name not in self.hosts:
-            from ..config import did_you_mean
-
             raise RouteError(f"{what}: there is no host {name!r}: app.add_host({name!r}) comes"
                              f" first.{did_you_mean(name, self.hosts)}")
         return name
