@@ -17,7 +17,8 @@ from typing import Callable, Optional
 from exchange import Answer, Wrong, decoded, exchange
 from places import BIN, SCRATCH
 from servers import CLIENT_CORE, SERVER_CORE, Server, core_idle_ticks
-from workloads import Workload, asking_again
+from visitors import session_options
+from workload import Workload, asking_again
 
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 IDLE_SHARE_MAX = 0.05  # more, and the client was the slower one
@@ -104,10 +105,13 @@ def load(
     """
     if workload.conditional and workload.status == 200:
         workload = conditional(server, workload)
-    body_size = len(verify(server, workload).body)
+    if workload.begin:
+        shape = session_options(server, workload)
+    else:
+        shape = ["--body", str(len(verify(server, workload).body))]
     request = SCRATCH / f"{workload.name}.request"
     request.write_bytes(workload.request)
-    shape = ["--status", str(workload.status), "--body", str(body_size)]
+    shape += ["--status", str(workload.status)]
     shape += ["--connections", str(connections), "--idle", str(idle)]
     with client_process(server.port, request, workload, timing, shape) as process:
         said = line_of(process)

@@ -2,11 +2,18 @@
  *
  *   load --port N --request FILE [--connections 64] [--depth 1] [--idle 0] [--churn]
  *        [--warmup 0.3] [--seconds 3] [--status 200] [--body BYTES]
+ *        [--cookies FILE [--step N]]
  *
  * Writes FILE (one whole request) on each of --connections connections, reads the answer, writes it
  * again: a closed loop. --depth sends that many copies in one write and waits for all their
  * answers. --churn opens a connection for each request and reads until the server closes it. --idle
  * opens that many connections beside, gets one answer on each and leaves them open.
+ *
+ * --cookies: FILE holds the value of a Cookie field on each line, and each request has one of them,
+ * taken at random among those that no other connection is asking with. With --step the body of each
+ * answer is a number, as many above that of the same cookie's answer before as --step says: 1 where
+ * the server counts; 0 where the count is in the cookie, which stays the one it was. A count that
+ * was lost, given twice, or another session's is an error.
  *
  * The books are closed at both ends. After the warm-up it waits until every request is answered,
  * prints a line "ready", and goes on when a line arrives on standard input; after --seconds it
@@ -47,6 +54,9 @@
 #define IDLE_BATCH 64           /* idle connections opened at once; below any backlog */
 #define STALL_SECONDS_MAX 5     /* without any answer: the server does not answer this workload */
 #define DISCARD_SIZE_MIN 16384  /* bytes of a body left that are worth a recv that does not copy */
+#define COOKIES_MAX (1 << 20)
+#define COOKIE_SIZE_MAX 4096    /* as browsers have it, name and all */
+#define COUNT_DIGITS_MAX 9      /* a count fits 32 bits */
 
 typedef struct {
     int fd;                     /* -1: closed after an error */
@@ -54,12 +64,25 @@ typedef struct {
     size_t body_left;           /* bytes of the present answer's body still to come */
     char *spill;                /* an incomplete head; NULL until the first */
     size_t spill_size;
+    unsigned cookie;            /* the one that its request was sent with */
 } line_t;
+
+typedef struct {
+    uint32_t at;                /* where its value begins in cookie_text */
+    uint16_t size;
+    uint16_t busy;              /* a request with it is not answered */
+    uint32_t count;             /* of its last answer; 0: none yet */
+} cookie_t;
 
 static line_t *lines;
 static char *request;           /* DEPTH_MAX copies at most, end to end */
 static size_t request_size;
 static int port, connections = 64, depth = 1, idle, churn;
+static cookie_t *cookies;
+static char *cookie_text;
+static unsigned cookie_count;   /* 0: requests have none */
+static uint64_t cookie_random = 0x9E3779B97F4A7C15;     /* the same sequence each time */
+static int step = -1;           /* from a cookie's count to the next; -1: bodies are no counts */
 static char status[4] = "200";  /* of each answer */
 static long long body_wanted = -1;  /* bytes of each body; -1: whatever the length says */
 static double warmup = 0.3, seconds = 3;
@@ -161,6 +184,7 @@ static void answer_count(line_t *line)
     answers++;
     outstanding--;
     line->outstanding--;
+    if (cookie_count) cookies[line->cookie].busy = 0;
 }
 
 static void line_break(line_t *line, const char *what)
@@ -172,7 +196,32 @@ static void line_break(line_t *line, const char *what)
     line->outstanding = 0;
 }
 
-/* Takes the answers out of what has arrived; keeps an incomplete head. 0: the line was broken. */
+/* Keeps what has arrived of an answer until there is more. */
+static int line_spill(line_t *line, const char *data, size_t size)
+{
+    if (!line->spill && !(line->spill = malloc(SCRATCH_SIZE))) fail("malloc");
+    memcpy(line->spill, data, line->spill_size = size);
+    return 1;
+}
+
+/* Whether a body is the number that this line's cookie must be answered with. The first answer of a
+ * cookie says where its counting begins. */
+static int count_taken(const line_t *line, const char *body, size_t size)
+{
+    cookie_t *cookie = &cookies[line->cookie];
+    uint32_t count = 0;
+    if (!size || size > COUNT_DIGITS_MAX) return 0;
+    for (size_t i = 0; i < size; i++) {
+        if (body[i] < '0' || body[i] > '9') return 0;
+        count = count * 10 + (uint32_t)(body[i] - '0');
+    }
+    int right = count && (!cookie->count || count == cookie->count + (uint32_t)step);
+    cookie->count = count;
+    return right;
+}
+
+/* Takes the answers out of what has arrived; keeps an incomplete head (and a count with its head).
+ * 0: the line was broken. */
 static int line_consume(line_t *line, const char *data, size_t size)
 {
     while (size) {
@@ -193,10 +242,14 @@ static int line_consume(line_t *line, const char *data, size_t size)
             line_break(line, wrong ? wrong : text);
             return 0;
         }
-        if (head_size == 0) {
-            if (!line->spill && !(line->spill = malloc(SCRATCH_SIZE))) fail("malloc");
-            memcpy(line->spill, data, line->spill_size = size);
-            return 1;
+        if (head_size == 0) return line_spill(line, data, size);
+        if (step >= 0) {
+            if (size - (size_t)head_size < body_size && body_size <= COUNT_DIGITS_MAX)
+                return line_spill(line, data, size);
+            if (!count_taken(line, data + head_size, body_size)) {
+                line_break(line, "not the count that must follow");
+                return 0;
+            }
         }
         data += head_size, size -= (size_t)head_size;
         if (!(line->body_left = body_size)) answer_count(line);
@@ -232,12 +285,40 @@ static void line_open(line_t *line)
     setsockopt(line->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+/* A cookie that nobody is asking with: the one that chance falls on, or the next that is free.
+ * There is one: cookies outnumber lines. */
+static unsigned cookie_choose(void)
+{
+    cookie_random ^= cookie_random << 13;       /* xorshift64 */
+    cookie_random ^= cookie_random >> 7;
+    cookie_random ^= cookie_random << 17;
+    unsigned chosen = (unsigned)((cookie_random >> 32) * cookie_count >> 32);
+    while (cookies[chosen].busy) chosen = (chosen + 1) % cookie_count;
+    cookies[chosen].busy = 1;
+    return chosen;
+}
+
+/* The request with a Cookie field behind its others. Gives where it lies, and its size. */
+static const char *cookie_request(line_t *line, size_t *size)
+{
+    static char whole[SCRATCH_SIZE];    /* its beginning, the request, is always the same */
+    const cookie_t *cookie = &cookies[line->cookie = cookie_choose()];
+    char *at = whole + request_size - 2;
+    if (!whole[0]) memcpy(whole, request, request_size - 2);
+    memcpy(at, "Cookie: ", 8), at += 8;
+    memcpy(at, cookie_text + cookie->at, cookie->size), at += cookie->size;
+    memcpy(at, "\r\n\r\n", 4), at += 4;
+    *size = (size_t)(at - whole);
+    return whole;
+}
+
 static void line_send(line_t *line)
 {
     size_t size = request_size * (size_t)depth, sent = 0;
+    const char *bytes = cookie_count ? cookie_request(line, &size) : request;
     while (sent < size) {
         /* Blocking for the rest is right: a request is small, and servers read, then answer. */
-        ssize_t part = send(line->fd, request + sent, size - sent, MSG_NOSIGNAL);
+        ssize_t part = send(line->fd, bytes + sent, size - sent, MSG_NOSIGNAL);
         if (part < 0 && errno == EINTR) continue;
         if (part < 0) { line_break(line, "send failed"); return; }
         sent += (size_t)part;
@@ -370,19 +451,44 @@ static unsigned idle_closed_count(void)
     return closed;
 }
 
-static void request_load(const char *path)
+/* A whole file, with room for `copies` of it and one byte more. */
+static char *file_load(const char *path, size_t copies, size_t *size)
 {
     FILE *file = fopen(path, "rb");
-    if (!file) fail("request file");
+    if (!file) fail(path);
     fseek(file, 0, SEEK_END);
-    request_size = (size_t)ftell(file);
+    *size = (size_t)ftell(file);
     rewind(file);
-    request = malloc(request_size * (size_t)depth);
-    if (!request || !request_size || fread(request, 1, request_size, file) != request_size)
-        fail("request file");
+    char *text = malloc(*size * copies + 1);
+    if (!text || !*size || fread(text, 1, *size, file) != *size) fail(path);
     fclose(file);
+    return text;
+}
+
+static void request_load(const char *path)
+{
+    request = file_load(path, (size_t)depth, &request_size);
     for (int copy = 1; copy < depth; copy++)
         memcpy(request + (size_t)copy * request_size, request, request_size);
+}
+
+static void cookies_load(const char *path)
+{
+    size_t size, at = 0;
+    cookie_text = file_load(path, 1, &size);
+    cookies = calloc(COOKIES_MAX, sizeof(cookie_t));
+    if (!cookies) fail("calloc");
+    while (at < size && cookie_count < COOKIES_MAX) {
+        const char *end = memchr(cookie_text + at, '\n', size - at);
+        size_t line_size = end ? (size_t)(end - cookie_text) - at : size - at;
+        if (!line_size || line_size > COOKIE_SIZE_MAX || at > UINT32_MAX) break;
+        cookies[cookie_count++] = (cookie_t){.at = (uint32_t)at, .size = (uint16_t)line_size};
+        at += line_size + 1;
+    }
+    errno = EINVAL;
+    if (cookie_count <= (unsigned)connections || at < size) fail(path);
+    if (depth > 1 || churn || idle) fail(path);
+    if (request_size + COOKIE_SIZE_MAX + 16 > SCRATCH_SIZE) fail(path);
 }
 
 static void options_read(int argc, char **argv)
@@ -390,8 +496,9 @@ static void options_read(int argc, char **argv)
     static const struct option options[] = {
         {"port", 1, 0, 'p'}, {"request", 1, 0, 'r'}, {"connections", 1, 0, 'c'},
         {"depth", 1, 0, 'd'}, {"idle", 1, 0, 'i'}, {"churn", 0, 0, 'x'}, {"warmup", 1, 0, 'w'},
-        {"seconds", 1, 0, 's'}, {"status", 1, 0, 'S'}, {"body", 1, 0, 'b'}, {0, 0, 0, 0}};
-    const char *path = NULL;
+        {"seconds", 1, 0, 's'}, {"status", 1, 0, 'S'}, {"body", 1, 0, 'b'},
+        {"cookies", 1, 0, 'k'}, {"step", 1, 0, 't'}, {0, 0, 0, 0}};
+    const char *path = NULL, *cookies_path = NULL;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'p') port = atoi(optarg);
@@ -404,16 +511,20 @@ static void options_read(int argc, char **argv)
         else if (option == 's') seconds = atof(optarg);
         else if (option == 'S') snprintf(status, sizeof status, "%s", optarg);
         else if (option == 'b') body_wanted = atoll(optarg);
+        else if (option == 'k') cookies_path = optarg;
+        else if (option == 't') step = atoi(optarg);
         else exit(2);
     }
     int counts_bad = connections < 1 || connections + idle > CONNECTIONS_MAX;
-    if (!port || !path || counts_bad || depth < 1 || depth > DEPTH_MAX) {
+    int steps_bad = step >= 0 && !cookies_path;     /* counts are kept by cookie */
+    if (!port || !path || counts_bad || steps_bad || depth < 1 || depth > DEPTH_MAX) {
         fprintf(stderr, "usage: load --port N --request FILE [--connections N] [--depth N]"
                         " [--idle N] [--churn] [--warmup S] [--seconds S] [--status N]"
-                        " [--body BYTES]\n");
+                        " [--body BYTES] [--cookies FILE [--step N]]\n");
         exit(2);
     }
     request_load(path);
+    if (cookies_path) cookies_load(cookies_path);
 }
 
 static void wait_for_line(void)

@@ -20,7 +20,8 @@ from client import Sample, Timing
 from exchange import Wrong
 from places import SCRATCH
 from servers import NotStarted, Server, serving
-from workloads import CONNECTIONS, WORKLOADS, Bound, Workload, model_answer
+from workload import Bound, Workload, model_answer
+from workloads import CONNECTIONS, WORKLOADS
 
 NOISE = "limit-again"  # the limit a second time: its ratio to itself is the noise of the method
 
@@ -117,11 +118,9 @@ def measure(workload: Workload, present: Sequence[peers.Peer], plan: Plan, tell:
     """All rounds of one workload. `tell(text)` is called with what is going on."""
     limited = WORKLOADS[workload.limit_does] if workload.limit_does else workload
     answer, modelled = record_answer(limited, present)
-    able = [peer for peer in present if workload.name not in peer.without]
-    rows = {peer.name: Row(peer.name, peer.title) for peer in present}
+    rows = {peer.name: Row(peer.name, peer.title, {}, unable(peer, workload)) for peer in present}
     rows[NOISE] = Row(NOISE, "the limit against itself: noise")
-    for peer in present:
-        rows[peer.name].error = peer.without.get(workload.name, "")
+    able = [peer for peer in present if not rows[peer.name].error]
     for round_index in range(plan.rounds):
         for name in order(able, workload, round_index, plan):
             if rows[name].error:
@@ -134,6 +133,14 @@ def measure(workload: Workload, present: Sequence[peers.Peer], plan: Plan, tell:
             except (NotStarted, Wrong) as error:
                 rows[name].error = str(error)
     return Table(workload, rows, answer.stat().st_size, modelled)
+
+
+def unable(peer: peers.Peer, workload: Workload) -> str:
+    """Why a server takes no part; empty if it does."""
+    takes_part = workload.peers is None or peer in (peers.LIMIT, peers.NODEPP)
+    if takes_part or peer.name in (workload.peers or ()):
+        return peer.without.get(workload.name, "")
+    return workload.why_not
 
 
 def measure_once(peer: peers.Peer, workload: Workload, answer: Path, plan: Plan) -> Sample:
@@ -154,7 +161,8 @@ def measure_once(peer: peers.Peer, workload: Workload, answer: Path, plan: Plan)
 def is_plain(workload: Workload) -> bool:
     """Whether wrk, told nothing but the URL, asks the same."""
     fields = workload.request.count(b"\r\n") - 3  # request line, Host, empty line
-    return workload.depth == 1 and not fields and not workload.conditional
+    known = workload.conditional or workload.begin
+    return workload.depth == 1 and not fields and not known
 
 
 def measure_beside(server: Server, workload: Workload, timing: Timing) -> Sample:

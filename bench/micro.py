@@ -22,21 +22,20 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import compress
 import places
 import startup
 import website
 import workloads
+from drive import CASES
 from layout import lay_out
 
 COUNTS = (40, 140)  # requests of the two runs; the first few fill caches
 # Cython's name of Engine.turn; gcc keeps the function, for Python calls it by its address.
 TURN = "__pyx_pw_*Engine_*turn"
-TURNS_MAX = 1000  # for one answer; more is a failure
 
 GROUPS = {
     "parser": ("parser", "scan", "target", "field", "decimal"),
@@ -50,6 +49,10 @@ GROUPS = {
         *("request", "context", "content", "reply", "fastcall"),
         *("headers", "visitor", "escape"),
     ),
+    "sessions": (
+        *("session", "index", "vault", "lock", "ident", "cookie", "expiry", "store"),
+        *("guess", "address", "rules"),
+    ),
     "head": ("response", "clock", "answer"),
     "output": ("output", "format", "stream", "compress"),
     "loop": (
@@ -62,100 +65,20 @@ OUTSIDE = ("python", "libc", "libraries")  # libraries: msgspec and the like
 COLUMNS = [*GROUPS, "other core", *OUTSIDE, "total"]
 
 
-@dataclass(frozen=True)
-class Case:
-    """A workload, and the files that lie beside it."""
-
-    workload: str
-    home: Path = places.SITE
-
-
-# Most are workloads under their own names. Then a route with no file and with a thousand: what it
-# costs that its path is looked up among the files first.
-CASES = {
-    **{name: Case(name) for name in workloads.WORKLOADS},
-    "params-no-files": Case("params", places.BARE),
-    "params-1000-files": Case("params", places.WEBSITE),
-}
 DEFAULT = (
     "hello,browser,pipelined,json,params,params-no-files,params-1000-files,echo,page,small,"
-    "small-coded,small-browser,not-modified,not-modified-browser,range"
+    "small-coded,small-browser,not-modified,not-modified-browser,range,"
+    "session-100,session-typed,session-add,session-member"
 )
 
 Cost = Counter[str]  # instructions by room, or by OUTSIDE
-
-
-# ---- inside callgrind ----
-
-
-def drive(name: str, count: int) -> None:
-    """Answers `count` requests of a case in this process."""
-    import socket
-
-    sys.path.insert(0, str(places.APPS))
-    from nodepp_app import app
-
-    from nodepp import _core
-    from nodepp.statics.collection import Statics
-    from nodepp.statics.options import Options
-
-    case = CASES[name]
-    workload = workloads.WORKLOADS[case.workload]
-    folder = str(case.home / "res") if case.home != places.BARE else ""
-    statics = Statics(app, Options(res=folder, static_cache=str(places.CACHE)))
-    engine = _core.Engine(
-        {"max_connections": 8, "reserved_descriptors": 0, "poller": "epoll"}, app.freeze(), app.host
-    )
-    engine.publish(statics.load())
-    engine.open([])
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    ours.setblocking(False)
-    engine.adopt(theirs.detach(), ("127.0.0.1", 50000))
-    if workload.conditional:
-        workload = workloads.asking_again(workload, first_etag(engine, ours, workload))
-    for _ in range(count):
-        ours.sendall(workload.request * workload.depth)
-        answer_taken(engine, ours, workload)
-    ours.close()
-    os._exit(0)  # nothing of the end is of interest
-
-
-def first_etag(engine: Any, ours: Any, workload: workloads.Workload) -> bytes:
-    """The ETag of the answer that the condition is made from."""
-    ours.sendall(workload.request)
-    found = re.search(rb"\r\netag: *([^\r]*)", answer_taken(engine, ours, workload), re.I)
-    return found.group(1) if found else b""
-
-
-def answer_taken(engine: Any, ours: Any, workload: workloads.Workload) -> bytes:
-    """Turns the engine until all answers are here. They are counted by their status lines."""
-    data, begin = b"", b"HTTP/1.1 %d " % workload.status
-    for _ in range(TURNS_MAX):
-        engine.turn(0)
-        try:
-            data += ours.recv(1 << 20)
-        except BlockingIOError:
-            continue
-        head, _, body = data.rpartition(begin)[2].partition(b"\r\n\r\n")
-        size = re.search(rb"content-length: *(\d+)", head, re.I)
-        whole = workload.status == 304 or (size and len(body) == int(size.group(1)))
-        if whole and data.count(begin) == workload.depth and b"\r\n\r\n" in data:
-            coding = re.search(rb"content-encoding: *(\w+)", head, re.I)
-            if bool(coding) != bool(workload.codings):
-                raise SystemExit(f"{workload.name}: the wrong coding: {head!r}")
-            return data
-    raise SystemExit(f"{workload.name}: no answer in {TURNS_MAX} turns; so far {data[:200]!r}")
-
-
-# ---- outside ----
 
 
 def callgrind(name: str, count: int) -> Path:
     """Runs drive() under callgrind; gives the file of costs."""
     out = places.SCRATCH / f"callgrind.{name}.{count}"
     options = "--tool=callgrind --collect-atstart=no --compress-strings=no --compress-pos=no"
-    own = [sys.executable, str(Path(__file__)), "--drive", name, "--count", str(count)]
+    own = [sys.executable, str(places.BENCH / "drive.py"), name, str(count)]
     files = [f"--toggle-collect={TURN}", f"--callgrind-out-file={out}"]
     command = ["valgrind", *options.split(), "--dump-line=yes", *files, *own]
     # A fixed seed: dictionaries of str lie the same way in each run.
@@ -283,15 +206,11 @@ def arguments() -> argparse.Namespace:
     add("--rooms", action="store_true", help="a line for each room too")
     add("--against", type=Path, metavar="JSON", help="an older micro.json: changes are shown")
     add("--out", type=Path, default=places.OUT / "micro.json")
-    add("--drive", help=argparse.SUPPRESS)
-    add("--count", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def main() -> None:
     options = arguments()
-    if options.drive:
-        drive(options.drive, options.count)
     if not shutil.which("valgrind"):
         sys.exit("micro: valgrind is missing (on Debian: apt-get install valgrind)")
     places.prepare()

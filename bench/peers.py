@@ -32,6 +32,7 @@ class Launch:
     closes: bool  # the workload ends each connection after its answer
     settings: Mapping[str, object] = field(default_factory=dict)  # npp.conf keys, for nodepp
     home: Path = SITE  # where res/ and nginx/ are
+    app: str = "app"  # which of the peer's applications: apps/PEER_APP.py
 
 
 Command = Callable[["Peer", Launch], "list[str]"]
@@ -52,6 +53,7 @@ class Peer:
     hint: str = ""  # how to get what is missing
     without: Mapping[str, str] = field(default_factory=dict)
     dated: bool = True  # its answers carry a Date; else its title says that they do not
+    state_in_cookie: bool = False  # the cookie is the session, signed; the server keeps nothing
 
     @property
     def python(self) -> str:
@@ -76,7 +78,7 @@ def nodepp_run() -> Path:
 
 
 def nodepp(peer: Peer, launch: Launch) -> list[str]:
-    command = [str(nodepp_run()), str(APPS / "nodepp_app.py"), "--port", str(launch.port)]
+    command = [str(nodepp_run()), str(APPS / f"nodepp_{launch.app}.py"), "--port", str(launch.port)]
     for key, value in launch.settings.items():
         command += ["--set", f"{key}={value}"]
     return command
@@ -87,16 +89,16 @@ def wsgi_script(peer: Peer, launch: Launch) -> list[str]:
 
 
 def own_script(peer: Peer, launch: Launch) -> list[str]:
-    return [peer.python, str(APPS / f"{peer.name}_app.py"), str(launch.port)]
+    return [peer.python, str(APPS / f"{peer.name}_{launch.app}.py"), str(launch.port)]
 
 
-def uvicorn(module: str) -> Command:
+def uvicorn(name: str) -> Command:
     def command(peer: Peer, launch: Launch) -> list[str]:
         options = "--loop uvloop --http httptools --no-access-log --log-level warning"
         options += " --timeout-keep-alive 120"
         return [
             peer.script("uvicorn"),
-            f"{module}:app",
+            f"{name}_{launch.app}:app",
             *options.split(),
             *(
                 "--app-dir",
@@ -141,7 +143,7 @@ def gunicorn(peer: Peer, launch: Launch) -> list[str]:
         peer.script("gunicorn"),
         *options.split(),
         *("--backlog", "4096", "--log-level", "error", "--chdir", str(APPS)),
-        *("--bind", f"127.0.0.1:{launch.port}", "flask_app:app"),
+        *("--bind", f"127.0.0.1:{launch.port}", f"flask_{launch.app}:app"),
     ]
 
 
@@ -207,24 +209,37 @@ OTHERS = (
     Peer("granian-wsgi", "granian, WSGI", granian("wsgi"), (_GRANIAN,), "granian"),
     Peer("granian-asgi", "granian, ASGI", granian("asgi"), (_GRANIAN,), "granian"),
     Peer("socketify", "socketify", own_script, ("socketify==0.0.31",), "socketify"),
-    Peer("uvicorn", "uvicorn, plain ASGI", uvicorn("asgi_app"), (_UVICORN,), "uvicorn"),
+    Peer("uvicorn", "uvicorn, plain ASGI", uvicorn("asgi"), (_UVICORN,), "uvicorn"),
     Peer(
         "starlette",
         "uvicorn, Starlette",
-        uvicorn("starlette_app"),
-        (_UVICORN, "starlette==1.10.0"),
+        uvicorn("starlette"),
+        (_UVICORN, "starlette==1.10.0", "itsdangerous==2.2.0"),
         "starlette",
+        state_in_cookie=True,
     ),
     Peer(
         "fastapi",
         "uvicorn, FastAPI",
-        uvicorn("fastapi_app"),
+        uvicorn("fastapi"),
         (_UVICORN, "fastapi==0.165.0"),
         "fastapi",
     ),
-    Peer("flask", "gunicorn, Flask", gunicorn, ("gunicorn==27.0.1", "flask==3.1.3"), "flask"),
     Peer(
-        "aiohttp", "aiohttp on uvloop", own_script, ("aiohttp==3.14.5", "uvloop==0.23.0"), "aiohttp"
+        "flask",
+        "gunicorn, Flask",
+        gunicorn,
+        ("gunicorn==27.0.1", "flask==3.1.3"),
+        "flask",
+        state_in_cookie=True,
+    ),
+    Peer(
+        "aiohttp",
+        "aiohttp on uvloop",
+        own_script,
+        ("aiohttp==3.14.5", "uvloop==0.23.0", "aiohttp-session==2.12.1", "cryptography==50.0.2"),
+        "aiohttp",
+        state_in_cookie=True,
     ),
     Peer("node", "Node.js http", node, binary="node", hint="on Debian: apt-get install nodejs"),
     Peer(

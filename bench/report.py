@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import compress
+import restart
 import sent
+import sessions
 import startup
 from layout import KIB, MIB, bounds_table, lay_out, spread, verdict
 
@@ -36,11 +38,11 @@ def load_table(name: str, table: dict[str, Any]) -> str:
         )
     )
     text.append("")
-    text += [
-        f"- {row['peer']}: not measured: {row['error']}"
-        for row in table["rows"]
-        if not row["cpu_us"]
-    ]
+    reasons: dict[str, list[str]] = {}
+    for row in table["rows"]:
+        if not row["cpu_us"]:
+            reasons.setdefault(row["error"], []).append(row["peer"])
+    text += [f"- {', '.join(names)}: not measured: {why}" for why, names in reasons.items()]
     text += [f"- {row['peer']}: stopped: {row['error']}" for row in measured if row["error"]]
     text.append(
         f"- The limit sends {table['limit_answer_size']:,} bytes an answer"
@@ -135,6 +137,8 @@ FURTHER = {
     "site_startup": startup.site_table,
     "site_bytes": sent.table,
     "compress": compress.table,
+    "session_table": sessions.table,
+    "session_restart": restart.table,
 }
 
 

@@ -28,8 +28,10 @@ import peers
 import places
 import pollers
 import report
+import restart
 import sent
 import servers
+import sessions
 import startup
 import workloads
 from client import Timing
@@ -44,11 +46,11 @@ def arguments(argv: Optional[list[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0],
         epilog=f"workloads: {', '.join([*workloads.WORKLOADS, *workloads.OTHERS])}; "
-        f"{' and '.join(workloads.GROUPS)} stand for many. "
+        f"{', '.join(workloads.GROUPS)} stand for many. "
         f"peers: {', '.join(peers.PEERS)}; the limit always takes part.",
     )
     add = parser.add_argument
-    add("--workloads", metavar="A,B", help="default: engine,statics")
+    add("--workloads", metavar="A,B", help="default: engine,statics,sessions")
     add("--peers", metavar="A,B", help="default: all")
     add("--rounds", type=int, default=10)
     add("--seconds", type=float, default=3.0, help="of each measurement")
@@ -219,6 +221,12 @@ def measure_other(
         return startup.measure_site(present, home, share, plan.rounds, tell)
     if name == "site-bytes":
         return sent.measure(present, home, share, tell)
+    if name == "session-table":
+        counts = sessions.COUNTS_QUICK if options.quick else sessions.COUNTS
+        return sessions.measure_all(counts, plan.rounds, tell)
+    if name == "session-restart":
+        count = restart.COUNT_QUICK if options.quick else restart.COUNT
+        return restart.measure(count, plan.rounds, tell)
     return compress.measure_all(plan.rounds, tell)
 
 

@@ -19,7 +19,8 @@ from exchange import Wrong, decoded, read_answer
 from layout import lay_out, verdict
 from measure import Summary, judged
 from servers import NotStarted, serving
-from workloads import ACCEPT_ENCODING, SITE_BYTES_BOUND, get
+from workload import get
+from workloads import ACCEPT_ENCODING, SITE_BYTES_BOUND
 
 MEASURED = ("nginx", "nodepp")
 ANSWER_SECONDS_MAX = 10

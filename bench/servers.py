@@ -19,7 +19,7 @@ from typing import Optional
 import peers
 from exchange import Wrong, exchange
 from places import CACHE, ROOT, SCRATCH, SITE
-from workloads import Workload
+from workload import Workload
 
 SERVER_CORE = 0
 CLIENT_CORE = 1
@@ -96,8 +96,16 @@ def launch(
 ) -> peers.Launch:
     if peer.name == "nodepp" and workload.idle:
         settings = {"maxConnections": 12_000, **settings}  # the default is 10,000
-    size, closes = workload.request_body_size, workload.churn
-    return peers.Launch(free_port(), workload.name, answer, size, closes, settings, home)
+    return peers.Launch(
+        free_port(),
+        workload.name,
+        answer,
+        workload.request_body_size,
+        workload.churn,
+        {**workload.settings, **settings},
+        home,
+        workload.app,
+    )
 
 
 @contextmanager
@@ -163,7 +171,8 @@ def wait_until_it_answers(
         if process.poll() is not None:
             raise NotStarted(f"ended with status {process.returncode}: {last_words(log)}")
         try:
-            exchange(port, workload.request, START_SECONDS_MAX, status=workload.status)
+            request = workload.begin or workload.request
+            exchange(port, request, START_SECONDS_MAX, status=workload.status)
             return time.monotonic()
         except OSError:
             time.sleep(0.0005)

@@ -19,16 +19,8 @@ from layout import MIB, lay_out, spread, verdict
 from measure import as_dict, judged, summary
 from places import BARE, CACHE, SCRATCH
 from servers import NotStarted, serving
-from workloads import (
-    SITE_STARTUP_BOUND_MS,
-    STARTUP_BOUND_BYTES,
-    STARTUP_BOUND_MS,
-    WORKLOADS,
-    Workload,
-    equals,
-    get,
-    model_answer,
-)
+from workload import Workload, equals, get, model_answer
+from workloads import SITE_STARTUP_BOUND_MS, STARTUP_BOUND_BYTES, STARTUP_BOUND_MS, WORKLOADS
 
 PRECOMPRESS_SECONDS_MAX = 1800  # 27 MB of text at the best level of each coder, on one core
 COLD_CACHE = SCRATCH / "cold-cache"

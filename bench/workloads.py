@@ -1,5 +1,4 @@
-"""What is asked of each server: the request, how it is sent, what the answer must be, and the
-bounds that nodepp has.
+"""What is asked of each server, by name.
 
 A request has no fields but Host (and what it is about): more of them would measure the parsers,
 which micro.py does exactly. `browser`, `small-browser`, `not-modified-browser`, not part of the
@@ -8,16 +7,13 @@ default run, have the head that a browser sends.
 
 from __future__ import annotations
 
-import gzip
 import json
-from dataclasses import dataclass, replace
-from typing import Callable, Optional
+from dataclasses import replace
+from typing import Optional
 
 import places
+from workload import HELLO, Bound, Workload, equals, get, post
 
-Check = Callable[[bytes], Optional[str]]  # None: right; else what is wrong
-
-HELLO = b"Hello, World!"
 ECHO_BODY = bytes(range(32, 96)) * 16  # 1 KiB
 PAGE_PIECE_COUNT = 107
 CONNECTIONS = 64
@@ -29,66 +25,10 @@ SITE_STARTUP_BOUND_MS = 300  # with a thousand files whose codings are in the ca
 SITE_BYTES_BOUND = 0.90  # of what nginx sends
 IDLE_BOUND_BYTES = 256  # per idle connection
 DYNAMIC_BOUND_US = {"zstd": 30.0, "gzip": 60.0}  # for the 10 KB page
-
-
-@dataclass(frozen=True)
-class Bound:
-    """At most so much, by the median over the rounds.
-
-    base: "limit" and names of peers: CPU per request as a multiple of theirs; "without": of the
-    same server's own for the workload `beside`; "added": microseconds more than that; "bytes": of
-    memory per idle connection.
-    """
-
-    most: float
-    base: str = "limit"
-
-
-@dataclass(frozen=True)
-class Workload:
-    name: str
-    title: str
-    request: bytes
-    check: Check  # of the decoded body
-    bounds: tuple[Bound, ...] = ()
-    content_type: bytes = b"text/html; charset=utf-8"  # of the model answer
-    model_body: bytes = HELLO  # what the limit sends when nodepp is not there to be recorded
-    depth: int = 1
-    idle: int = 0
-    churn: bool = False
-    request_body_size: int = 0
-    codings: tuple[str, ...] = ()  # one of them must have been used; none: it must be identity
-    status: int = 200
-    conditional: bool = False  # the ETag that the request's answer has is sent with each request
-    beside: str = ""  # the workload measured before this one in the same server
-    limit_does: str = ""  # the workload that the limit does instead
-
-
-def get(target: str, *fields: str) -> bytes:
-    return "\r\n".join([f"GET {target} HTTP/1.1", "Host: 127.0.0.1:8080", *fields, "", ""]).encode()
-
-
-def asking_again(workload: Workload, etag: bytes) -> Workload:
-    """A conditional workload for a server whose answer had this ETag."""
-    request = workload.request[:-2] + b"If-None-Match: " + etag + b"\r\n\r\n"
-    return replace(workload, request=request, status=304, check=equals(b""), codings=())
-
-
-def post(target: str, body: bytes) -> bytes:
-    head = [
-        f"POST {target} HTTP/1.1",
-        "Host: 127.0.0.1:8080",
-        "Content-Type: application/octet-stream",
-        f"Content-Length: {len(body)}",
-    ]
-    return "\r\n".join([*head, "", ""]).encode() + body
-
-
-def equals(expected: bytes) -> Check:
-    def check(body: bytes) -> Optional[str]:
-        return None if body == expected else f"the body is {body[:60]!r}, not {expected[:60]!r}"
-
-    return check
+FIND_BOUND_NS = {100_000: 150.0, 1_000_000: 400.0}  # by number of sessions
+START_BOUND_NS = 10_000.0  # of a session
+SESSION_BOUND_BYTES = 200  # beside two copies of its data
+RESTART_BOUND_MS = 50.0  # more than with an empty session file
 
 
 def check_json(body: bytes) -> Optional[str]:
@@ -285,31 +225,77 @@ STATICS = (
     ),
 )
 
-WORKLOADS = {workload.name: workload for workload in (*ENGINE, *STATICS)}
+_session = Workload(
+    "session-100",
+    "session counter, 100 live sessions; the limit says hello",
+    get("/session"),
+    equals(b"1"),  # of the first answer; load.c checks that each is one above the one before
+    (Bound(1.25),),
+    limit_does="hello",
+    app="sessions",
+    sessions=100,
+    begin=get("/session"),
+    counts=True,
+    peers=("starlette", "flask", "aiohttp"),
+    why_not="it has no sessions of its own",
+)
 
-# These are no loads: startup.py, sent.py and compress.py measure them.
-OTHERS = ("startup", "site-startup", "site-bytes", "compress")
-BY_WISH = ("browser", "small-browser", "not-modified-browser", "range")
+SESSIONS = (
+    _session,
+    replace(
+        _session,
+        name="session-100k",
+        title="session counter, 100,000 live sessions; the limit says hello",
+        bounds=(Bound(1.25), Bound(1.05, "without")),
+        sessions=100_000,
+        settings={"maxSessions": 110_000},  # and 100 of the workload before, and the first asker's
+        beside="session-100",
+        peers=(),
+        why_not="it keeps no sessions: session-100 is its figure at any number of them",
+    ),
+    replace(
+        _session,
+        name="session-typed",
+        title="session counter, a declared field; the limit says hello",
+        app="typed",
+        peers=(),
+        why_not="it has no declared fields",
+    ),
+    replace(
+        _session,
+        name="session-add",
+        title="session counter by session.add; the limit says hello",
+        request=get("/session/add"),
+        begin=get("/session/add"),
+        peers=(),
+        why_not="it has nothing like it",
+    ),
+    replace(
+        _session,
+        name="session-member",
+        title="hello for those who are logged in; the limit says it to everybody",
+        request=get("/member"),
+        begin=get("/enter"),
+        check=equals(HELLO),
+        bounds=(),
+        counts=False,
+        peers=(),
+        why_not="it has no access rules",
+    ),
+)
+
+WORKLOADS = {workload.name: workload for workload in (*ENGINE, *STATICS, *SESSIONS)}
+
+# These are no loads: startup.py, sent.py, compress.py, sessions.py and restart.py measure them.
+_OTHERS_OF = {
+    "engine": ["startup"],
+    "statics": ["site-startup", "site-bytes", "compress"],
+    "sessions": ["session-table", "session-restart"],
+}
+OTHERS = [name for names in _OTHERS_OF.values() for name in names]
+BY_WISH = ("browser", "small-browser", "not-modified-browser", "range", "session-member")
 GROUPS = {
-    "engine": [w.name for w in ENGINE if w.name not in BY_WISH] + ["startup"],
-    "statics": [w.name for w in STATICS if w.name not in BY_WISH] + list(OTHERS[1:]),
+    group: [w.name for w in some if w.name not in BY_WISH] + _OTHERS_OF[group]
+    for group, some in (("engine", ENGINE), ("statics", STATICS), ("sessions", SESSIONS))
 }
 DEFAULT = [name for group in GROUPS.values() for name in group]
-
-
-def model_answer(workload: Workload) -> bytes:
-    """An answer of the shape nodepp gives, for measuring others where nodepp is not built."""
-    body = workload.model_body
-    head = [
-        b"HTTP/1.1 200 OK",
-        b"Date: Thu, 01 Jan 2026 00:00:00 GMT",
-        b"Server: nodepp",
-        b"Content-Type: " + workload.content_type,
-    ]
-    if "gzip" in workload.codings:
-        body = gzip.compress(body, mtime=0)
-        head.append(b"Content-Encoding: gzip")
-    if workload.churn:
-        head.append(b"Connection: close")
-    head.append(b"Content-Length: %d" % len(body))
-    return b"\r\n".join([*head, b"", b""]) + body

@@ -40,13 +40,14 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     import sent
     import servers
     import website
+    import workload
     import workloads
 
     places.prepare()
     return SimpleNamespace(
         client=client, exchange=exchange, layout=layout, measure=measure, peers=peers,
         places=places, report=report, sent=sent, servers=servers, website=website,
-        workloads=workloads,
+        workload=workload, workloads=workloads,
     )  # fmt: skip
 
 
@@ -112,7 +113,7 @@ NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n"
 def loaded(bench: Any, tmp_path: Path, answer: bytes, *options: str) -> Any:
     """What load.c says of a server that always sends these bytes."""
     (tmp_path / "answer").write_bytes(answer)
-    (tmp_path / "request").write_bytes(bench.workloads.get("/"))
+    (tmp_path / "request").write_bytes(bench.workload.get("/"))
     port = bench.servers.free_port()
     binaries = bench.places.BIN
     limit = subprocess.Popen(
@@ -240,13 +241,13 @@ def judged(bench: Any, bound: Any, noise: float, **cpu_us: float) -> str:
 
 
 def test_a_bound_allows_for_the_noise(bench: Any) -> None:
-    bound = bench.workloads.Bound(1.10)
+    bound = bench.workload.Bound(1.10)
     assert "1.120, kept" in judged(bench, bound, 0.03, nodepp=1.12)
     assert "missed by 0.01" in judged(bench, bound, 0.01, nodepp=1.12)
 
 
 def test_a_bound_may_be_against_a_peer(bench: Any) -> None:
-    bound = bench.workloads.Bound(0.60, "nginx")
+    bound = bench.workload.Bound(0.60, "nginx")
     assert "× nginx: 0.500, kept" in judged(bench, bound, 0.0, nodepp=1.0, nginx=2.0)
     assert "missed by 0.40" in judged(bench, bound, 0.0, nodepp=1.0, nginx=1.0)
     assert "Bound 0.60 + noise 0.060" in judged(bench, bound, 0.1, nodepp=1.0, nginx=1.0)
@@ -254,7 +255,7 @@ def test_a_bound_may_be_against_a_peer(bench: Any) -> None:
 
 
 def test_added_microseconds_allow_for_no_noise(bench: Any) -> None:
-    bound = bench.workloads.Bound(30, "added")
+    bound = bench.workload.Bound(30, "added")
     assert "30.000, kept" in judged(bench, bound, 0.5, nodepp=40.0)
     assert "missed by 0.10" in judged(bench, bound, 0.5, nodepp=40.1)
 

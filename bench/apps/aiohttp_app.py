@@ -36,9 +36,7 @@ async def rendered(request):
     return web.Response(text=page(), content_type="text/html")
 
 
-if __name__ == "__main__":
-    app = web.Application()
-    app.add_routes(routes)
+def run(app):
     web.run_app(
         app,
         host="127.0.0.1",
@@ -49,3 +47,9 @@ if __name__ == "__main__":
         keepalive_timeout=120,
         loop=uvloop.new_event_loop(),
     )
+
+
+if __name__ == "__main__":
+    app = web.Application()
+    app.add_routes(routes)
+    run(app)

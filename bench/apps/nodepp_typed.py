@@ -1,0 +1,16 @@
+"""nodepp's sessions with a declared field: the counter again."""
+
+from nodepp import App
+
+app = App()
+
+
+@app.session_data
+class Visitor:
+    hits: int = 0
+
+
+@app.get("/session")
+def counter(req):
+    req.session.hits += 1
+    return str(req.session.hits)
