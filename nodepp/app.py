@@ -1,17 +1,19 @@
 """An application: routes, error pages, events. While it is being written it is plain lists;
 freeze() makes of them the table that the core reads.
 
-Uses routes.py (patterns and handlers), host.py (what the core asks of Python), public_files.py
-(app.serve and the like), nodepp._core (only when frozen or run).
+Uses routes.py (patterns and handlers), events.py (app.on_start and the like), visitors.py (sessions
+and levels), public_files.py (app.serve and the like), host.py (what the core asks of Python),
+nodepp._core (only when frozen or run).
 """
 
 from __future__ import annotations
 
-from .errors import RouteError, StartError
+from .errors import RouteError
+from .events import Events
 from .host import Host as Host
 from .host import import_core as import_core
-from .public_files import PublicFiles
-from .routes import Route, call_order, check_handler, handler_name, signature_of
+from .routes import Route, call_order, handler_name, signature_of
+from .visitors import Visitors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 user_settings: dict[str, str] = {}
 
 
-class App(PublicFiles):
+class App(Visitors, Events):
     """A web application.
 
     Handlers are registered with decorators and called as handler(req, …) on the engine's thread,
@@ -37,22 +39,24 @@ class App(PublicFiles):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        Visitors.__init__(self)
+        Events.__init__(self, Host(self))
         self.config: dict[str, str] = dict(user_settings)
-        self.host = Host(self)
         self.engine: Engine | None = None  # the one that serves it, while it is being served
         self._routes: list[Route] = []
         self._known: dict[tuple[object, str], Route] = {}
         self._error_handlers: dict[Cause, tuple[Handler, bool]] = {}
-        self._events: dict[str, list[Handler]] = {}
-        self._timers: list[tuple[float, Callable[[], None]]] = []
         self._fallback: tuple[Handler, int] | None = None
-        self._is_frozen = False
 
     # Routes.
 
     def route(
-        self, path: str, methods: Iterable[str] | str = ("GET",), *, compress: bool = True
+        self,
+        path: str,
+        methods: Iterable[str] | str = ("GET",),
+        *,
+        compress: bool = True,
+        csrf: bool = True,
     ) -> Callable[[HandlerT], HandlerT]:
         """Registers the decorated function for a path.
 
@@ -63,12 +67,14 @@ class App(PublicFiles):
         methods: names, in any case. HEAD is answered by GET's handler, and OPTIONS by itself,
         unless they are named.
         compress: False, and its answers are never compressed, for a page that shows both a secret
-        and what its visitor sent (BREACH). Raises RouteError for what cannot work.
+        and what its visitor sent (BREACH).
+        csrf: False, and the setting csrf does not apply: for clients that have no session, such as
+        another server that calls back. Raises RouteError for what cannot work.
         """
 
         def register(handler: HandlerT) -> HandlerT:
             self._require_thawed(f"route {path}")
-            self._add_route(Route(path, methods, handler, compress))
+            self._add_route(Route(path, methods, handler, compress, csrf))
             return handler
 
         return register
@@ -77,21 +83,29 @@ class App(PublicFiles):
         """Registers a handler for GET, and for HEAD if that has none of its own. See route()."""
         return self.route(path, ("GET",), compress=compress)
 
-    def post(self, path: str, *, compress: bool = True) -> Callable[[HandlerT], HandlerT]:
+    def post(
+        self, path: str, *, compress: bool = True, csrf: bool = True
+    ) -> Callable[[HandlerT], HandlerT]:
         """Registers a handler for POST. See route()."""
-        return self.route(path, ("POST",), compress=compress)
+        return self.route(path, ("POST",), compress=compress, csrf=csrf)
 
-    def put(self, path: str, *, compress: bool = True) -> Callable[[HandlerT], HandlerT]:
+    def put(
+        self, path: str, *, compress: bool = True, csrf: bool = True
+    ) -> Callable[[HandlerT], HandlerT]:
         """Registers a handler for PUT. See route()."""
-        return self.route(path, ("PUT",), compress=compress)
+        return self.route(path, ("PUT",), compress=compress, csrf=csrf)
 
-    def patch(self, path: str, *, compress: bool = True) -> Callable[[HandlerT], HandlerT]:
+    def patch(
+        self, path: str, *, compress: bool = True, csrf: bool = True
+    ) -> Callable[[HandlerT], HandlerT]:
         """Registers a handler for PATCH. See route()."""
-        return self.route(path, ("PATCH",), compress=compress)
+        return self.route(path, ("PATCH",), compress=compress, csrf=csrf)
 
-    def delete(self, path: str, *, compress: bool = True) -> Callable[[HandlerT], HandlerT]:
+    def delete(
+        self, path: str, *, compress: bool = True, csrf: bool = True
+    ) -> Callable[[HandlerT], HandlerT]:
         """Registers a handler for DELETE. See route()."""
-        return self.route(path, ("DELETE",), compress=compress)
+        return self.route(path, ("DELETE",), compress=compress, csrf=csrf)
 
     def head(self, path: str, *, compress: bool = True) -> Callable[[HandlerT], HandlerT]:
         """Registers a handler for HEAD, where GET's would be too dear. See route()."""
@@ -172,85 +186,6 @@ class App(PublicFiles):
                 f"app.error({what}): already taken by {handler_name(handler)}{place_of(handler)}"
             )
 
-    # Events.
-
-    def on_start(self, handler: HandlerT) -> HandlerT:
-        """Decorator: called without arguments before the first request. Returning False refuses to
-        start.
-        """
-        return self._on("start", handler)
-
-    def on_stop(self, handler: HandlerT) -> HandlerT:
-        """Decorator: called without arguments after the last request, the last registered one
-        first.
-        """
-        return self._on("stop", handler)
-
-    def on_session_start(self, handler: HandlerT) -> HandlerT:
-        """Decorator: called with the request when a session has begun. False refuses it."""
-        return self._on("session_start", handler)
-
-    def on_session_stop(self, handler: HandlerT) -> HandlerT:
-        """Decorator: called with the session that ends."""
-        return self._on("session_stop", handler)
-
-    def on_login(self, handler: HandlerT) -> HandlerT:
-        """Decorator: called with the request when its session has been logged in."""
-        return self._on("login", handler)
-
-    def on_logout(self, handler: HandlerT) -> HandlerT:
-        """Decorator: called with the session that was logged out."""
-        return self._on("logout", handler)
-
-    def _on(self, event: str, handler: HandlerT) -> HandlerT:
-        self._require_thawed(f"on_{event}")
-        check_handler(handler, f"on_{event}")
-        self._events.setdefault(event, []).append(handler)
-        return handler
-
-    def every(self, seconds: float) -> Callable[[HandlerT], HandlerT]:
-        """Registers the decorated function to be called without arguments every so many seconds, on
-        the engine's thread.
-
-        One that raises is logged and called again next time. Short work only: all requests wait
-        meanwhile.
-        """
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
-            raise RouteError(f"app.every takes a number of seconds above 0, not {seconds!r}")
-
-        def register(handler: HandlerT) -> HandlerT:
-            self._require_thawed("app.every")
-            check_handler(handler, f"app.every({seconds:g})")
-            self._timers.append((float(seconds), Timer(self.host, handler)))
-            return handler
-
-        return register
-
-    @property
-    def timers(self) -> tuple[tuple[float, Callable[[], None]], ...]:
-        """(seconds, callback) for Engine.every; the callbacks never raise."""
-        return tuple(self._timers)
-
-    def start(self) -> None:
-        """Runs the on_start handlers. Raises StartError when one returns False, and whatever one
-        raises.
-        """
-        for handler in self._events.get("start", ()):
-            if handler() is False:
-                raise StartError(
-                    f"{handler_name(handler)} returned False: the application refuses to start"
-                )
-
-    def stop(self) -> None:
-        """Runs the on_stop handlers, last registered first; one that raises is logged, and the
-        others still run.
-        """
-        for handler in reversed(self._events.get("stop", ())):
-            try:
-                handler()
-            except Exception as exc:
-                self.host.log_exception(f"on_stop {handler_name(handler)}", exc)
-
     # Running.
 
     def freeze(self) -> Router:
@@ -268,6 +203,7 @@ class App(PublicFiles):
         router: Router = core.Router()
         for route in self._routes:
             flags = 0 if route.compress else core.FLAG_NO_COMPRESS
+            flags |= 0 if route.csrf else core.FLAG_NO_CSRF
             router.add(route.segments, route.method_bits, route.handler, flags, route.order)
         if self._fallback is not None:
             router.set_fallback(*self._fallback)
@@ -307,10 +243,6 @@ class App(PublicFiles):
             raise RuntimeError("the application is not being served: there are no figures")
         return self.engine.stats()
 
-    def _require_thawed(self, what: str) -> None:
-        if self._is_frozen:
-            raise RouteError(f"{what}: the application is running already, register before that")
-
 
 # The application that was frozen last: the one that is served. A weak reference, for it shall not
 # keep the files of an application that nobody has any more.
@@ -323,22 +255,6 @@ def asset(name: str, host: str = "") -> str:
     Before there is one, the plain path.
     """
     return (_latest() or App()).asset(name, host)
-
-
-class Timer:
-    """A periodic function that cannot stop the engine: what it raises is logged."""
-
-    __slots__ = ("handler", "host")
-
-    def __init__(self, host: Host, handler: Handler) -> None:
-        self.host = host
-        self.handler = handler
-
-    def __call__(self) -> None:
-        try:
-            self.handler()
-        except Exception as exc:
-            self.host.log_exception(f"every {handler_name(self.handler)}", exc)
 
 
 def takes_two_arguments(handler: Handler) -> bool:

@@ -1,5 +1,5 @@
 """What the core asks of Python while an application is served: error pages, the log, JSON, files on
-disk, snippets, templates, compression.
+disk, snippets, templates, compression, the data and events of sessions.
 
 A leaf beside app.py. What it needs it imports when it is first used.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from . import errors
 from .errors import HTTPError, NodeppError
+from .routes import handler_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
     from ._core import File, Request, Resource
+    from .access import AccessLists
     from .app import App
     from .statics import Statics
 
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
 ALWAYS, ERR, WAR, INF, DBG = 0, 1, 2, 3, 4
 
 HTML = "text/html; charset=utf-8"
+
+# Seconds after which a visitor may try again when there is no room for a session: those of others
+# end all the time.
+RETRY_AFTER_S = 30
+
+# Events of sessions: what the core calls them, and the decorators of App without on_.
+SESSION_EVENTS = {"start": "session_start", "stop": "session_stop", "login": "login",
+                  "logout": "logout"}
 
 
 class Host:
@@ -37,6 +47,10 @@ class Host:
         self.log: Callable[[int, str], None] = write_log
         self.json_encode: Callable[[Any], bytes] = self._first_json_encode
         self.json_decode: Callable[[bytes], Any] = json_decode
+        self.session_pack: Callable[[dict[str, Any]], bytes] = self._first_session_pack
+        self.session_unpack: Callable[[bytes], dict[str, Any]] = self._first_session_unpack
+        # While a server runs: where addresses go that guess ids of sessions.
+        self.access: AccessLists | None = None
 
     def error(self, req: Request, status: int, exc: BaseException | None) -> Any:
         """The answer for an error, as a handler would give it.
@@ -44,7 +58,7 @@ class Host:
         status: 404, 405 … for what the core found; exc: what a handler raised, else None. Never
         raises: what an error handler raises is logged, and the default page is given.
         """
-        problem = self._problem(status, exc)
+        problem = self._problem(req, status, exc)
         if not self.expects(problem):
             self.log_exception(f"{req.method} {req.target}", problem)
         try:
@@ -55,12 +69,22 @@ class Host:
             self.log_exception(f"{req.method} {req.target}: error handler", second)
             return self.page(req, second)
 
-    def _problem(self, status: int, exc: BaseException | None) -> BaseException:
-        """What went wrong as an exception: a miss or an unreadable body becomes an HTTPError."""
+    def _problem(self, req: Request, status: int, exc: BaseException | None) -> BaseException:
+        """What went wrong as an exception: a miss, an unreadable body, a form that was not ours and
+        a table of sessions that is full become an HTTPError, unless the application has a handler
+        for their class.
+        """
         if exc is None:
             return HTTPError(status)
-        if isinstance(exc, import_core().RequestError):
+        core = import_core()
+        if isinstance(exc, core.RequestError):
             return HTTPError(exc.status, str(exc) or None)
+        if isinstance(exc, getattr(core, "SessionsExhausted", ())) and not self.expects(exc):
+            return HTTPError(exc.status, None, {"Retry-After": str(RETRY_AFTER_S)})
+        if isinstance(exc, getattr(core, "CsrfError", ())) and not self.expects(exc):
+            # One line: whoever runs a site behind a proxy that changes Host has to learn of it.
+            self.log(INF, f"{req.method} {req.target}: {exc}")
+            return HTTPError(exc.status, str(exc))
         return exc
 
     def expects(self, exc: BaseException) -> bool:
@@ -105,6 +129,59 @@ class Host:
         """
         self.json_encode = _json().Encoder().encode
         return self.json_encode(obj)
+
+    # Sessions.
+
+    @property
+    def session_class(self) -> type | None:
+        """What app.session_data made of the declared class; None: sessions are dicts."""
+        return self.app.session_class
+
+    @property
+    def session_events(self) -> frozenset[str]:
+        """The events of sessions that somebody listens to; asked when the engine is opened."""
+        return frozenset(
+            event for event, name in SESSION_EVENTS.items() if self.app.handlers_of(name)
+        )
+
+    def session_event(self, event: str, subject: Any) -> bool:
+        """Calls the handlers of "start" or "login" with the Request, of "stop" or "logout" with the
+        Session. False refuses a session that has begun: a handler returned it, or raised.
+
+        Never raises: what a handler raises is logged, and the others are called.
+        """
+        is_fine = True
+        for handler in self.app.handlers_of(SESSION_EVENTS[event]):
+            try:
+                is_fine = handler(subject) is not False and is_fine
+            except Exception as exc:
+                self.hook_failed(f"on_{SESSION_EVENTS[event]} {handler_name(handler)}", exc)
+                is_fine = False
+        return is_fine or event != "start"
+
+    def hook_failed(self, what: str, exc: Exception) -> None:
+        """A handler of an event raised: the log has it, and everything goes on."""
+        self.log_exception(what, exc)
+
+    def _first_session_pack(self, data: dict[str, Any]) -> bytes:
+        """As _first_json_encode: the core calls msgspec directly from then on. MessagePack takes
+        what JSON does, and bytes; of tuples and sets it makes lists. TypeError for anything else.
+        """
+        _json()
+        self.session_pack = _msgpack.Encoder().encode
+        return self.session_pack(data)
+
+    def _first_session_unpack(self, data: bytes) -> dict[str, Any]:
+        _json()
+        self.session_unpack = _msgpack.Decoder(dict).decode
+        return self.session_unpack(data)
+
+    def address_blocked(self, ip: str, why: str) -> None:
+        """An address shows ids of sessions that nobody was given: it goes on the black list."""
+        if self.access is not None:
+            self.access.block(ip, why)
+        else:
+            self.log(WAR, f"{ip} would be blocked: {why}")
 
     # Public files, snippets, templates, compression: each is imported when it is first used.
 
@@ -174,7 +251,11 @@ def statics_of(app: App) -> Statics:
 
 def status_of(problem: BaseException) -> int:
     """The status that an exception is answered with."""
-    return problem.status if isinstance(problem, NodeppError) else 500
+    core = import_core()
+    if isinstance(problem, NodeppError):
+        return problem.status
+    named = (getattr(core, "SessionsExhausted", ()), getattr(core, "CsrfError", ()))
+    return problem.status if isinstance(problem, named) else 500
 
 
 def write_log(level: int, message: str) -> None:
@@ -195,14 +276,15 @@ def json_decode(data: bytes) -> Any:
 
 
 _json_module: Any = None
+_msgpack: Any = None
 
 
 def _json() -> Any:
-    global _json_module
+    global _json_module, _msgpack
     if _json_module is None:
         import msgspec
 
-        _json_module = msgspec.json
+        _json_module, _msgpack = msgspec.json, msgspec.msgpack
     return _json_module
 
 

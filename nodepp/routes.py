@@ -49,7 +49,7 @@ CODE_COROUTINE = 0x80 | 0x200  # async def, and async def with yield
 class Route:
     """One registered route: what App keeps until it is frozen."""
 
-    __slots__ = ("compress", "handler", "methods", "order", "path", "segments")
+    __slots__ = ("compress", "csrf", "handler", "methods", "order", "path", "segments")
 
     def __init__(
         self,
@@ -57,9 +57,11 @@ class Route:
         methods: Iterable[str] | str,
         handler: Callable[..., Any],
         compress: bool = True,
+        csrf: bool = True,
     ) -> None:
         self.path = path
         self.compress = compress  # whether its answers may be compressed
+        self.csrf = csrf  # whether the setting csrf applies
         self.methods = method_names(methods, path)
         self.handler = handler
         self.segments = parse_path(path)

@@ -8,32 +8,34 @@ also when a later step fails.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 
 from . import listeners as listening
+from .access import AccessLists
 from .banner import banner, counted, raise_descriptor_limit, warn_of_missing_coders
-from .errors import ConfigError, NodeppError, StartError
+from .errors import ConfigError, NodeppError, RouteError, StartError
 from .log import ALWAYS, INF, WAR, exception_text, log
+from .log_files import AccessLog, open_error_log
+from .sessions import open_table
+from .signals import Signals
+from .visitors import visitor_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import FrameType
     from typing import Any, Callable, Optional
 
     from ._core import Engine
     from .app import App
     from .config import Config
+    from .sessions import OpenedTable
     from .statics import Statics
 
 EXIT_USAGE = 2                  # wrong usage or configuration
 EXIT_START = 3                  # could not start
 
 WARM_UP_S = 0.5                 # after the start, when the first visitors have their answers
-
-ACCESS_LOG_FORMATS = {"npp": 1, "combined": 2, "json": 3}
 
 
 class Site:
@@ -76,19 +78,19 @@ class Server:
         self.statics: Optional[Statics] = None
         self.listeners: list[listening.Listener] = []
         self.stopping_since: Optional[float] = None
+        self.access: Optional[AccessLists] = None
         self._turns_at_stop = 0
-        self._access_fd = -1                # of a file that we opened
-        self._handlers: dict[int, Any] = {}
-        self._pipe: tuple[int, int] = (-1, -1)
-        self._wakeup_before = -1
+        self._access_log = AccessLog()
+        self._signals = Signals(self)
 
     # --- the run --------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Serves until it is told to stop. StartError or ConfigError when it could not start."""
-        self._open_logs()
+        open_error_log(self.config)
+        self.access = AccessLists(self.config)
         try:
-            self._catch_signals()
+            self._signals.catch()
             self.listeners = self._listen()
             site = self.find_site(self.config)
             raise_descriptor_limit(self.config.max_connections)
@@ -98,8 +100,8 @@ class Server:
         finally:
             for listener in self.listeners:
                 listener.close()
-            self._release_signals()
-            self._close_access_log()
+            self._signals.release()
+            self._access_log.close()
 
     def _listen(self) -> list[listening.Listener]:
         config = self.config
@@ -112,7 +114,18 @@ class Server:
         app = site.app
         app.host.verbose = self.verbose
         router = app.freeze()
-        # An on_start handler may add hosts and generated files, as npp_app_init does in Node++.
+        from .app import import_core
+        if not hasattr(import_core(), "SessionTable"):  # TEMPORARY
+            return self._serve_with(site, router, None)
+        opened = open_table(self.config, app.session_class, log.write)
+        try:
+            self._serve_with(site, router, opened)
+        finally:
+            opened.close(clean=True)
+
+    def _serve_with(self, site: Site, router: Any, opened: OpenedTable) -> None:
+        app = site.app
+        # An on_start handler may add hosts, rules and generated files, as npp_app_init of Node++.
         self._start_application(app)
         statics = self.statics = site.statics
         try:
@@ -120,14 +133,18 @@ class Server:
             statics.load()
             if self.config.precompress:
                 statics.precompress()
-            self.engine = app.engine = self._make_engine(app, router)
+            self.engine = app.engine = self._make_engine(app, router, opened)
             self.engine.publish(statics.snapshot)
+            access = app.host.access = self.access
+            assert access is not None
+            access.begin(self.engine)
             self.engine.open([(it.socket.fileno(), it.kind) for it in self.listeners])
+            access.follow()
             statics.begin(self.engine)
             statics.snippets.begin(self.engine)
             for seconds, callback in app.timers:
                 self.engine.every(seconds, callback)
-            self._open_access_log()
+            self._access_log.open(self.config, self.engine)
             if log.level >= INF:
                 self._print_banner(site)
             for warning in self.config.warnings:
@@ -143,7 +160,7 @@ class Server:
             # on_stop runs after the last request, and also when the engine could not be made.
             app.stop()
             statics.end()
-            app.engine = None
+            app.engine = app.host.access = None
             if self.engine is not None:
                 statics.snippets.end()
                 self.engine.flush_access_log()
@@ -158,12 +175,17 @@ class Server:
             text = exception_text(error, self.verbose)
             raise StartError(f"on_start failed: {text}") from None
 
-    def _make_engine(self, app: App, router: Any) -> Engine:
+    def _make_engine(self, app: App, router: Any, opened: OpenedTable) -> Engine:
         from .app import import_core
 
         _core = import_core()
         settings = self.config.engine_settings()
-        settings["wakeup_fd"] = self._pipe[0]
+        try:
+            if opened is not None:  # TEMPORARY
+                settings.update(visitor_settings(app, self.config, opened.table))
+        except RouteError as error:
+            raise StartError(str(error)) from None
+        settings["wakeup_fd"] = self._signals.wakeup_fd
         monitor = self.config.fd_monitor
         if monitor == "selectors" or (monitor == "auto" and not sys.platform.startswith("linux")):
             from .selectors_api import DefaultSelector
@@ -175,64 +197,7 @@ class Server:
             raise StartError(f"The engine could not be made: {error}.") from None
         return engine
 
-    # --- signals --------------------------------------------------------------------------------
-
-    def _catch_signals(self) -> None:
-        """INT and TERM drain and stop, INT again or QUIT cuts, HUP reloads, USR1 reopens the logs.
-
-        Python runs these between two steps of its own code; the pipe wakes the engine for them.
-        """
-        handlers = {
-            signal.SIGINT: self._on_stop_signal,
-            signal.SIGTERM: self._on_stop_signal,
-            signal.SIGQUIT: self._on_cut_signal,
-            signal.SIGHUP: self._on_reload_signal,
-            signal.SIGUSR1: self._on_reopen_signal,
-        }
-        self._pipe = os.pipe()
-        for fd in self._pipe:
-            os.set_blocking(fd, False)
-        try:
-            # A full pipe means that the engine will wake up anyway.
-            self._wakeup_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        except ValueError:
-            # Not the main thread, as in tests of an application: whoever started it stops it.
-            return
-        for number, handler in handlers.items():
-            self._handlers[number] = signal.signal(number, handler)
-
-    def _release_signals(self) -> None:
-        if self._handlers:
-            signal.set_wakeup_fd(self._wakeup_before)
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        self._handlers.clear()
-        for fd in self._pipe:
-            if fd >= 0:
-                os.close(fd)
-        self._pipe = (-1, -1)
-
-    def _on_stop_signal(self, number: int, frame: Optional[FrameType]) -> None:
-        if self.engine is None:
-            raise KeyboardInterrupt         # still starting: the import, or on_start, is abandoned
-        if self.stopping_since is None:
-            self.stop()
-        elif number == signal.SIGINT:
-            self._on_cut_signal(number, frame)
-
-    def _on_cut_signal(self, number: int, frame: Optional[FrameType]) -> None:
-        if self.engine is None:
-            raise KeyboardInterrupt
-        log.write(ALWAYS, f"Cut {counted(self.engine.connection_count, 'connection')}.")
-        self.stopping_since = self.stopping_since or time.perf_counter()
-        self.engine.stop(0)
-
-    def _on_reload_signal(self, number: int, frame: Optional[FrameType]) -> None:
-        if self.engine is not None:
-            self.reload()
-
-    def _on_reopen_signal(self, number: int, frame: Optional[FrameType]) -> None:
-        self.reopen_logs()
+    # --- stopping -------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """Stops accepting, lets requests finish, closes: run() returns after that."""
@@ -243,6 +208,13 @@ class Server:
         self.engine.stop(self.config.graceful_timeout_ms)
         self._turns_at_stop = self.engine.stats()["turns"]
         self.engine.every(0.05, self._close_listeners)
+
+    def cut(self) -> None:
+        """Closes all connections at once: run() returns after that."""
+        assert self.engine is not None
+        log.write(ALWAYS, f"Cut {counted(self.engine.connection_count, 'connection')}.")
+        self.stopping_since = self.stopping_since or time.perf_counter()
+        self.engine.stop(0)
 
     def _close_listeners(self) -> None:
         """While requests finish, new peers are refused at once instead of waiting in vain.
@@ -292,9 +264,12 @@ class Server:
                     f"{key.name}={format_value(key, value)}")
         self.config, old = new, self.config
         try:
-            self._open_logs()
-            self._open_access_log()
-        except StartError as error:
+            assert self.access is not None
+            self.access.read(new)
+            open_error_log(new)
+            if self.engine is not None:
+                self._access_log.open(new, self.engine)
+        except (StartError, ConfigError) as error:
             self.config = old
             log.write(WAR, f"Not reloaded: {error}")
             return
@@ -308,41 +283,11 @@ class Server:
         try:
             log.reopen()
             if self.engine is not None:
-                self._open_access_log()
+                self._access_log.open(self.config, self.engine)
         except (OSError, StartError) as error:
             log.write(WAR, f"The logs could not be reopened: {error}")
             return
         log.write(ALWAYS, "Logs reopened.")
-
-    def _open_logs(self) -> None:
-        config = self.config
-        try:
-            log.configure(config.log_level, config.log_file, config.log_to_stdout)
-        except OSError as error:
-            raise StartError(f"logFile={config.log_file}: {error.strerror}.") from None
-
-    def _open_access_log(self) -> None:
-        """Gives the engine the descriptor; the old one is closed when nothing is waiting for it."""
-        assert self.engine is not None
-        config = self.config
-        fd = log.fileno() if config.access_log else -1
-        opened = -1
-        if config.access_log and config.access_log_file:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            try:
-                fd = opened = os.open(config.access_log_file, flags, 0o640)
-            except OSError as error:
-                path = config.access_log_file
-                raise StartError(f"accessLogFile={path}: {error.strerror}.") from None
-        self.engine.flush_access_log()
-        self.engine.set_access_log(fd, ACCESS_LOG_FORMATS[config.access_log_format])
-        self._close_access_log()
-        self._access_fd = opened
-
-    def _close_access_log(self) -> None:
-        if self._access_fd >= 0:
-            os.close(self._access_fd)
-            self._access_fd = -1
 
     # --- the banner -----------------------------------------------------------------------------
 

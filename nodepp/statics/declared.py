@@ -78,7 +78,7 @@ class Declared:
         if isinstance(flags, bool) or not isinstance(flags, int) or flags & ~FLAGS_ALL:
             raise RouteError(f"{what}: flags are FileFlags (INDEX, MINIFY), not {flags!r}")
         path = served_path(prefix, what, "prefix").rstrip("/")
-        self.folders.append(Folder(folder, path, flags, self._known_host(host, what), False))
+        self.folders.append(Folder(folder, path, flags, self.known_host(host, what), False))
         return self.folders[-1]
 
     def serve_file(
@@ -90,7 +90,7 @@ class Declared:
         served = served_path(path or os.path.basename(name), what, "path")
         if served.endswith("/") and path:
             served += os.path.basename(name)
-        self.folders.append(Folder(name, served, 0, self._known_host(host, what), True))
+        self.folders.append(Folder(name, served, 0, self.known_host(host, what), True))
         return self.folders[-1]
 
     def unserve(self, name: str) -> list[Union[Folder, Generated]]:
@@ -129,11 +129,13 @@ class Declared:
         check_text(content_type, f"{what} {served}: content_type")
         if any(sign < " " or sign > "~" for sign in content_type):
             raise RouteError(f"{what} {served}: {content_type!r} is not a media type")
-        made = Generated(served, body, content_type, self._known_host(host, what))
+        made = Generated(served, body, content_type, self.known_host(host, what))
         self.generated[made.host, served] = made
         return made
 
-    def _known_host(self, host: str, what: str) -> str:
+    def known_host(self, host: str, what: str) -> str:
+        """The name as it is looked up. RouteError for a host that was not added; "" is the main
+        one."""
         name = host_name(host, what)
         if name and name not in self.hosts:
             raise RouteError(f"{what}: there is no host {name!r}: app.add_host({name!r}) comes"
