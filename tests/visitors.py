@@ -97,6 +97,7 @@ class Visits:
 
     def __init__(self, events=None, capacity=100, data_size=256, key_is_new=True, table=None,
                  session_class=None, statics=None, handlers=None, **settings) -> None:  # fmt: skip
+        self.closed = False
         self.table = table or _core.SessionTable(capacity, data_size, key_is_new=key_is_new)
         self.app = Site(handlers or {}, events, session_class)
         self.server = harness.Server(
@@ -127,6 +128,9 @@ class Visits:
         return msgspec.msgpack.decode(found[0][10]) if found[0][10] else {}
 
     def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
         self.server.close()
         assert self.table.check() == []
         self.table.close()
@@ -214,3 +218,76 @@ def visiting() -> Iterator[Callable[..., Visits]]:
     yield start
     for site in sites:
         site.close()
+
+
+# What most of these tests serve.
+
+class Fault(Exception):
+    """What a handler may raise."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"on purpose: {status}")
+        self.status = status
+
+
+def count(req):
+    """A visitor's counter."""
+    session = req.session
+    session["count"] = session.get("count", 0) + 1
+    return str(session["count"])
+
+
+def show(req):
+    return repr(dict(req.session.items())) if req.session.exists else "nobody"
+
+
+def nothing(req):
+    return "nothing"
+
+
+HANDLERS = {"count": count, "show": show, "nothing": nothing}
+
+
+def log_in(req):
+    uid, level = int(req.query.get("uid", 7)), int(req.query.get("level", 10))
+    req.session.login(uid, level, req.query.get("name", ""), req.query.get("keep") == "1")
+    return "in"
+
+
+def log_out(req):
+    req.session.logout()
+    return "out"
+
+
+def who(req):
+    session = req.session
+    return f"{session.uid} {session.level} {session.name} {session.logged_in} {session.kept}"
+
+
+def renew(req):
+    req.session.renew()
+    return "renewed"
+
+
+LOGIN_HANDLERS = {**HANDLERS, "login": log_in, "logout": log_out, "who": who, "renew": renew}
+
+
+def run(visiting, handler, **options):
+    """A site with one handler more, at /it, and a visitor who has a session with {"count": 1}."""
+    site = visiting(handlers={**HANDLERS, "it": handler}, **options)
+    visitor = site.visitor()
+    visitor.get("/count")
+    return site, visitor
+
+
+def in_handler(visiting, check, begun: bool = True, **options) -> None:
+    """Calls check(session) in a handler; what it raises fails the test."""
+    def it(req):
+        check(req.session)
+        return "checked"
+
+    site, visitor = run(visiting, it, **options)
+    response = (visitor if begun else site.visitor()).get("/it")
+    if site.app.problems:
+        raise site.app.problems[0]
+    assert response.body == b"checked"
