@@ -144,13 +144,14 @@ def declare(cls: type) -> type:
 
     if not isinstance(cls, type):
         raise TypeError(f"session_data decorates a class, not {cls!r}")
-    fields = _fields_of(cls, Session)
+    hints = _hints_of(cls)
+    fields = _fields_of(cls, Session, hints)
     schema = Schema(fields)
     if schema.size > RECORD_SIZE_MAX:
         raise TypeError(
             f"{cls.__name__} needs {schema.size:,} bytes; a session has {RECORD_SIZE_MAX:,} at"
             " most. Keep what is larger elsewhere, and its key in the session.")
-    members = _members_of(cls, Session, {field.name for field in fields})
+    members = _members_of(cls, Session, {field.name for field in fields}, set(hints))
     for index, field in enumerate(fields):
         members[field.name] = SessionField(
             field.name, field.kind, field.offset, field.size, index)
@@ -168,14 +169,19 @@ def schema_of(cls: Optional[type]) -> Optional[Schema]:
     return schema
 
 
-def _fields_of(cls: type, session: type) -> list[Field]:
+def _hints_of(cls: type) -> dict[str, Any]:
     import typing
 
     try:
-        hints = typing.get_type_hints(cls, include_extras=True)
+        return typing.get_type_hints(cls, include_extras=True)
     except Exception as error:
         # A name that is not defined, or not at the top level of its module.
         raise TypeError(f"the annotations of {cls.__name__} cannot be read: {error}") from None
+
+
+def _fields_of(cls: type, session: type, hints: dict[str, Any]) -> list[Field]:
+    import typing
+
     fields = []
     for name, hint in hints.items():
         if typing.get_origin(hint) is typing.ClassVar or hint is typing.ClassVar:
@@ -236,8 +242,13 @@ _PLAIN = (int, float, bool, str, bytes, list, dict, set, tuple, type(None))
 _DROPPED = {"__dict__", "__weakref__", "__annotations__", "__slots__", "__init_subclass__"}
 
 
-def _members_of(cls: type, session: type, names: set[str]) -> dict[str, Any]:
-    """Methods, properties and constants, those of base classes too, which a Session has not."""
+def _members_of(
+    cls: type, session: type, names: set[str], annotated: set[str]
+) -> dict[str, Any]:
+    """Methods, properties and constants, those of base classes too, which a Session has not.
+
+    names: of the fields; annotated: these, and what is a ClassVar.
+    """
     members: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         if base is session or base is object:
@@ -248,7 +259,8 @@ def _members_of(cls: type, session: type, names: set[str]) -> dict[str, Any]:
             if name in ("__init__", "__new__", "__del__"):
                 raise TypeError(f"{cls.__name__} has {name}: sessions are made by the server;"
                                 " give the fields defaults, or use on_session_start")
-            if isinstance(value, _PLAIN) and not name.startswith("_") and not name.isupper():
+            is_meant = name.startswith("_") or name.isupper() or name in annotated
+            if isinstance(value, _PLAIN) and not is_meant:
                 raise TypeError(f"{cls.__name__}.{name} = {value!r} has no type; write"
                                 f"  {name}: {type(value).__name__} = {value!r}")
             members[name] = value
