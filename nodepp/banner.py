@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .config import Config
     from .listeners import Listener
     from .server import Site
+    from .sessions import OpenedTable
 
 # Descriptors beyond one for each connection: the core's places for refused peers (64), its reserve
 # (32), spool files and what the application opens.
@@ -27,10 +28,12 @@ def banner(
     site: Site,
     listeners: Sequence[Listener],
     stats: Mapping[str, Any],
+    opened: OpenedTable,
     started: float,
 ) -> list[str]:
     """At most eight lines; each is something an operator must know."""
     from . import __version__
+    from .log import short_path
     from .settings import KEYS
     from .values import format_value
 
@@ -46,14 +49,15 @@ def banner(
         f" app      {site.text}",
         f" listen   {'  '.join(urls)}",
         f" static   {static}",
-        f" limits   {stats['connection_slots']:,} connections  body {sizes['max_payload']}"
+        f" limits   {stats['connection_slots']:,} connections"
+        f"  {counted(config.max_sessions, 'session')}  body {sizes['max_payload']}"
         f"  buffers {sizes['buffer_memory']}  files {descriptor_limit():,}",
     ]
     if not static:
         del rows[3]
+    if config.session_file:
+        rows.append(f" sessions {short_path(config.session_file)}  {opened.restored:,} restored")
     if config.conf_path:
-        from .log import short_path
-
         rows.append(f" conf     {short_path(config.conf_path)}")
     took_ms = (time.perf_counter() - started) * 1000
     rows.append(f"Ready in {took_ms:.0f} ms. Ctrl-C to stop.")

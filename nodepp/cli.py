@@ -55,6 +55,8 @@ OTHERS = (
     ("--set KEY=VALUE", "any key of npp.conf; may be repeated"),
     ("--print-config", "each setting and where it came from"),
     ("--print-statics", "each public file, with its bytes in each coding"),
+    ("--blocked", "addresses of the blacklist, and why; no server need run"),
+    ("--unblock ADDRESS", "takes one out; a server that runs notices within 2 s"),
     ("--version", "version of nodepp, Python and core"),
     ("-q, -v", "only errors; whole tracebacks and debugging"),
 )
@@ -80,6 +82,8 @@ def make_parser() -> Parser:
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--print-config", action="store_true")
     parser.add_argument("--print-statics", action="store_true")
+    parser.add_argument("--blocked", action="store_true")
+    parser.add_argument("--unblock", metavar="ADDRESS")
     parser.add_argument("--version", action="store_true")
     parser.add_argument("-q", "--quiet", action="store_true")
     parser.add_argument("-v", "--verbose", action="store_true")
@@ -148,17 +152,31 @@ def run(arguments: list[str], started: float) -> int:
         sys.stdout.write(config.listing())
         return 0
 
+    if options.blocked or options.unblock is not None:
+        return tell_or_unblock(options, config)
+
     def find_site(config: Config) -> Site:
         return site_for(words or config.app.split(), bool(options.words) and not words,
                         config, options.verbose)
 
-    if options.print_statics:
-        return print_statics(config, find_site(config))
-    if options.check:
-        return check(config, find_site(config))
+    if options.print_statics or options.check:
+        from .checking import check, print_statics
+
+        return (check if options.check else print_statics)(config, find_site(config))
     from .server import Server, serve
 
     return serve(Server(config, find_site, read, options.verbose, started))
+
+
+def tell_or_unblock(options: Any, config: Config) -> int:
+    """--blocked and --unblock."""
+    from .access import blocked_listing, unblock
+
+    if options.blocked and options.unblock is not None:
+        raise ConfigError("--blocked and --unblock contradict: one at a time.")
+    text = blocked_listing(config) if options.blocked else unblock(config, options.unblock)
+    sys.stdout.write(text)
+    return 0
 
 
 def find_words(options: Any) -> tuple[list[str], Optional[str]]:
@@ -257,49 +275,6 @@ def tell_of_folders(file: str, config: Config, words: Sequence[str]) -> None:
         hint = f"{' '.join(words)} {there[0].options[0]} {shown[0]}"
     log.write(WAR, f"{' '.join(shown)}: beside the application, but not in the application's folder"
                    f" {short_path(config.app_dir)}: not used. Try: nodepp-run {hint}")
-
-
-def print_statics(config: Config, site: Site) -> int:
-    """What would be served from memory and disk, with the codings that the cache has, or, with
-    --precompress, all of them.
-    """
-    statics = site.statics
-    statics.load()
-    if config.precompress:
-        statics.precompress()
-    sys.stdout.write(statics.listing())
-    return 0
-
-
-def check(config: Config, site: Site) -> int:
-    """Everything short of serving: settings, logs, import, routes, public files."""
-    from .log import WAR, log
-
-    for name, path in (("logFile", config.log_file), ("accessLogFile", config.access_log_file)):
-        check_log(name, path)
-    for warning in config.warnings:
-        log.write(WAR, warning)
-    site.app.freeze()
-    site.statics.load()
-    static = site.statics.banner()
-    sys.stdout.write(f"Settings are fine: {config.conf_path or 'no npp.conf'}\n")
-    sys.stdout.write(f"Application is fine: {site.text}\n")
-    if static:
-        sys.stdout.write(f"Public files are fine: {static}\n")
-    return 0
-
-
-def check_log(name: str, path: str) -> None:
-    """StartError, as at a start, for a log that cannot be written. Makes no file."""
-    import errno
-
-    folder = os.path.dirname(path)
-    if not path or os.access(path if os.path.exists(path) else folder, os.W_OK):
-        code = errno.EISDIR if path and os.path.isdir(path) else 0
-    else:
-        code = errno.EACCES if os.path.isdir(folder) else errno.ENOENT
-    if code:
-        raise StartError(f"{name}={path}: {os.strerror(code)}.")
 
 
 # --- texts --------------------------------------------------------------------------------------

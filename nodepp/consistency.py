@@ -115,11 +115,6 @@ def _refuse_sessions(
         for other, other_path in files[at + 1 :]:
             if path and path == other_path:
                 raise clash(name, other, f"both are {path}")
-    for name, path in files:
-        for folder in ("res", "resmin"):
-            # The server could read it, and would give it to whoever asks.
-            if path and values[folder] and path.startswith(values[folder].rstrip("/") + "/"):
-                raise clash(name, folder, "what lies there is public")
 
 
 def listeners_of(values: dict[str, Any], settings: Mapping[str, Setting]) -> tuple[str, ...]:

@@ -16,12 +16,13 @@ EXTENSIONS = frozenset(
     conf cfg cnf config ini toml env yaml yml properties tf tfvars tfstate reg lock lockb
     key pem p8 p12 pfx jks keystore ppk pgpass ovpn kdb kdbx
     db db3 sqlite sqlite2 sqlite3 s3db sl3 sql dump rdb mdb accdb
-    log pid sock htpasswd htaccess netrc
+    log pid sock htpasswd htaccess netrc npp
     """.split()
 )
 
 # What ends so is a copy that an editor, a merge or a person has made, of whatever.
-COPIES = frozenset("bak backup old orig save saved swp swo swn rej tmp temp part".split())
+COPIES = frozenset(
+    "bak backup old orig save saved swp swo swn rej tmp temp part damaged new".split())
 PACKED = frozenset("gz bz2 xz zst br lz4 z 7z zip".split())
 
 # Whole names, and how others begin. Lower case.
@@ -29,7 +30,7 @@ NAMES = frozenset(
     """
     makefile gnumakefile procfile vagrantfile jenkinsfile rakefile gemfile pipfile justfile brewfile
     manifest.in package.json package-lock.json npm-shrinkwrap.json composer.json tsconfig.json
-    authorized_keys known_hosts passwd shadow htpasswd nohup.out
+    authorized_keys known_hosts passwd shadow htpasswd nohup.out blacklist.txt whitelist.txt
     __pycache__ node_modules venv virtualenv site-packages
     """.split()
 )

@@ -14,6 +14,7 @@ import time
 from . import listeners as listening
 from .access import AccessLists
 from .banner import banner, counted, raise_descriptor_limit, warn_of_missing_coders
+from .checking import refuse_public
 from .errors import ConfigError, NodeppError, RouteError, StartError
 from .log import ALWAYS, INF, WAR, exception_text, log
 from .log_files import AccessLog, open_error_log
@@ -131,6 +132,7 @@ class Server:
         try:
             statics.watch()
             statics.load()
+            refuse_public(self.config, statics)
             if self.config.precompress:
                 statics.precompress()
             self.engine = app.engine = self._make_engine(app, router, opened)
@@ -146,7 +148,7 @@ class Server:
                 self.engine.every(seconds, callback)
             self._access_log.open(self.config, self.engine)
             if log.level >= INF:
-                self._print_banner(site)
+                self._print_banner(site, opened)
             for warning in self.config.warnings:
                 log.write(WAR, warning)
             warn_of_missing_coders(self.config)
@@ -291,9 +293,10 @@ class Server:
 
     # --- the banner -----------------------------------------------------------------------------
 
-    def _print_banner(self, site: Site) -> None:
+    def _print_banner(self, site: Site, opened: OpenedTable) -> None:
         assert self.engine is not None
-        rows = banner(self.config, site, self.listeners, self.engine.stats(), self.started)
+        rows = banner(
+            self.config, site, self.listeners, self.engine.stats(), opened, self.started)
         sys.stderr.write("\n".join(rows) + "\n")
         sys.stderr.flush()
 

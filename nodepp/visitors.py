@@ -104,16 +104,17 @@ class Visitors(PublicFiles):
         self.session_class = declare(cls)
         return self.session_class  # type: ignore[return-value]
 
-    def auth_rules(self, required_level: int = 0) -> list[tuple[str, str, int]]:
-        """(host, path, level) of all rules, as the core takes them; path "" is all of a host.
-
-        required_level: the setting. RouteError when a rule for everything asks for less than that.
+    def auth_rules(self, config: Config) -> list[tuple[str, str, int]]:
+        """(host, path, level) of all rules and the setting, as the core takes them; path "" is all
+        of a host. RouteError when a rule for everything asks for less than the setting.
         """
         rules = dict(self._auth_rules)
-        if rules.setdefault(("", ""), required_level) < required_level:
+        if not config.is_set("required_auth_level"):
+            rules.setdefault(("", ""), self.default_level)
+        elif rules.setdefault(("", ""), config.required_auth_level) < config.required_auth_level:
             raise RouteError(
-                f"app.require_auth: level {rules['', '']} for everything, and requiredAuthLevel is"
-                f" {required_level}: leave out one of them"
+                f"app.require_auth: level {rules['', '']} for everything, but requiredAuthLevel is"
+                f" {config.required_auth_level}: leave out one of them"
             )
         return [(host, path, level) for (host, path), level in rules.items()]
 
@@ -149,10 +150,7 @@ def visitor_settings(app: Visitors, config: Config, table: SessionTable) -> dict
     """What the core is told of sessions and levels. RouteError for rules that cannot be kept."""
     settings = config.session_settings()
     settings["sessions"] = table
-    level = config.required_auth_level
-    if not config.is_set("required_auth_level"):
-        level = app.default_level
-    settings["auth_rules"] = app.auth_rules(level)
+    settings["auth_rules"] = app.auth_rules(config)
     if app.default_login_path and not config.is_set("login_path"):
         settings["login_path"] = app.default_login_path
     return settings

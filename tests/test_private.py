@@ -24,6 +24,7 @@ Dockerfile Dockerfile.prod Makefile Procfile Gemfile Gemfile.lock Pipfile poetry
 requirements.txt requirements-dev.txt constraints.txt package.json package-lock.json tsconfig.json
 secrets.json client_secret.json credentials.json passwords.txt google-service-account.json passwd
 index.html.bak index.html~ style.css.orig
+sessions.npp sessions.npp.new sessions.npp.damaged-20260101-120000
 __pycache__ node_modules venv nodepp.egg-info
 """.split()
 
@@ -37,7 +38,10 @@ CNAME v1.2 changelog.1.html requirements.html page.1
 """.split()
 
 
-@pytest.mark.parametrize("name", [*PRIVATE, "app.py (copy)", "app (copy).py"])
+LISTS = ["blacklist.txt", "whitelist.txt", "blacklist.txt.bak", "blacklist.txt.123.tmp"]
+
+
+@pytest.mark.parametrize("name", [*PRIVATE, *LISTS, "app.py (copy)", "app (copy).py"])
 def test_private_names(name: str) -> None:
     assert is_private(name)
 

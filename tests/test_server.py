@@ -163,7 +163,7 @@ def test_banner_has_at_most_eight_lines_that_matter(start, tmp_path: Path) -> No
         r" app      app:app from app\.py  \(4 routes\)",
         r" listen   http://127\.0\.0\.1:\d+",
         r" static   res  1 file  4 bytes in memory",
-        r" limits   10,000 connections  body 16m  buffers 64m  files [\d,]+",
+        r" limits   10,000 connections  50,000 sessions  body 16m  buffers 64m  files [\d,]+",
         r" conf     npp\.conf",
         r"Ready in \d+ ms\. Ctrl-C to stop\.",
     )):

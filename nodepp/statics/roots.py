@@ -61,6 +61,16 @@ def cache_folder(statics: Statics) -> str:
     return os.path.realpath(statics.absolute(folder)) if folder else ""
 
 
+def serves(statics: Statics, file: str) -> bool:
+    """Whether a file is among the public ones, on any host. file: absolute."""
+    real = os.path.realpath(file)
+    return any(
+        os.path.realpath(entry.file) == real
+        for host in statics.hosts.values() for root in host.roots
+        if root.folder and is_within(root.real, real)
+        for entry in root.found.values())
+
+
 def _add(statics: Statics, host: HostFiles, root: Root, is_expected: bool) -> None:
     host.roots.append(root)
     there = os.path.isfile(root.real) if root.is_single else os.path.isdir(root.real)
