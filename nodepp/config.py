@@ -26,7 +26,7 @@ from .values import Key, format_value, parse_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, NoReturn, Optional
 
 
@@ -166,8 +166,9 @@ def load(
     """Reads all sources.
 
     `command_line` has (key of npp.conf, text, origin); `conf` names the file, which must exist
-    then; `app_dir` overrides $NPP_DIR. Relative paths start in the application's folder; those of
-    `command_line` in `here`, if that is given: a shell completes them there. Raises ConfigError.
+    then, "" for none; `app_dir` overrides $NPP_DIR. Relative paths start in the application's
+    folder; those of `command_line` in `here`, if that is given: a shell completes them there.
+    Raises ConfigError.
     """
     environment = os.environ if environment is None else environment
     folder = os.path.abspath(app_dir or environment.get("NPP_DIR") or ".")
@@ -176,7 +177,7 @@ def load(
         named = app_dir or environment["NPP_DIR"]
         raise ConfigError(f"{source}: there is no folder {named!r}.")
     reader = Reader()
-    path = find_conf(conf, environment, folder)
+    path = "" if conf == "" else find_conf(conf, environment, folder)
     if path:
         read_conf(path, reader)
     read_environment(environment, reader)
@@ -186,26 +187,40 @@ def load(
     return _assemble(reader, environment, (folder, here or folder), path)
 
 
-def load_settings(settings: Mapping[str, object], app_dir: Optional[str] = None) -> Config:
+def load_settings(
+    settings: Mapping[str, object],
+    app_dir: Optional[str] = None,
+    *,
+    who: str = "app.run()",
+    only: str = "",
+    without: Sequence[str] = (),
+    environment: Optional[Mapping[str, str]] = None,
+    conf: Optional[str] = None,
+) -> Config:
     """The Config of `app.run(**settings)`: names as in Config, in npp.conf or on the command line.
 
-    Numbers are bytes or seconds, as they would be in npp.conf. Raises ConfigError.
+    Numbers are bytes or seconds, as they would be in npp.conf. who: takes them, for messages. only:
+    a group of settings, without some; the others are unknown. For the rest see load(). Raises
+    ConfigError.
     """
     names = {}
     for key in KEYS:
+        if (only and key.group != only) or key.name in without:
+            continue
         options = (option.lstrip("-").replace("-", "_") for option in key.options)
         for name in (key.name, *key.aliases, key.attribute.replace("_ms", ""), *options):
             names[name] = key.name
     command_line = []
     for name, value in settings.items():
         if name not in names:
-            raise ConfigError(f"app.run() has no setting {name!r}.{did_you_mean(name, names)}")
+            raise ConfigError(f"{who} has no setting {name!r}.{did_you_mean(name, names)}")
         if isinstance(value, (list, tuple)):
             text = ",".join(str(part) for part in value)
         else:
-            text = str(int(value)) if isinstance(value, bool) else str(value)
-        command_line.append((names[name], text, f"app.run({name}=…)"))
-    return load(command_line, app_dir=app_dir)
+            # Of an int: a bool is 1 or 0, and a level of access its number.
+            text = str(int(value)) if isinstance(value, int) else str(value)
+        command_line.append((names[name], text, f"{who.replace('()', '')}({name}=…)"))
+    return load(command_line, environment, conf, app_dir)
 
 
 def _assemble(

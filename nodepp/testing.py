@@ -16,14 +16,18 @@ test sees is what a browser would.
 from __future__ import annotations
 
 import socket
-import time
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
-from .answers import ProtocolError, Reader, Response
+from .answers import ProtocolError, Response
 from .app import App, import_core
+from .sessions import open_table
 from .testing_bodies import encode_body as encode_body
 from .testing_bodies import pairs_of
 from .testing_cookies import CookieJar as CookieJar
+from .testing_host import TestHost
+from .testing_sessions import session_config
+from .testing_wire import converse, end
+from .visitors import visitor_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,12 +36,12 @@ if TYPE_CHECKING:
     from typing import Any, Union
 
     from ._core import Engine
+    from .sessions import OpenedTable
 
     Pairs = Union[Mapping[str, Any], Iterable[tuple[str, Any]]]
     File = Any  # bytes, str, a file object, or a tuple (name, content[, content type])
 
 REDIRECT_COUNT_MAX = 20  # as curl's browsers do: more is a loop
-RECEIVE_SIZE = 65536  # bytes per recv
 URL_SIGNS = "%/:=&?~#+!$,;'@()*[]|"  # beside letters and digits; a browser encodes all others
 # For one answer, in real time. A stream that never ends is a failure of the test.
 TIMEOUT_S = 10.0
@@ -56,10 +60,14 @@ class Client:
     follow_redirects: what get() and the others do if they are not told.
     res, resmin: folders of static files. statics: settings of theirs by the names in Config, e.g.
     {"snippets": "snippets", "precompress": True}; nothing is compressed unless precompress says so.
-    settings: of nodepp._core.Engine, e.g. {"max_payload":
-    1000}.
-    raise_exceptions: an exception of a handler that no error handler knows is raised from the
-    request in the test.
+    settings: of nodepp._core.Engine, e.g. {"max_payload": 1000}.
+    session_settings: of sessions and levels, by the names of npp.conf or as in Config, e.g.
+    {"csrf": True, "required_auth_level": "STAFF", "max_sessions": 2}.
+    raise_exceptions: an exception that no error handler knows, of a handler or of an event of
+    sessions, is raised from the request in the test.
+
+    Sessions last from request to request, as the cookies do: a test logs in as a browser would, and
+    client.cookies.clear() makes it another visitor. close() ends them.
 
     on_start handlers run at the first request, or at `with`; on_stop handlers at the end of `with`,
     or close().
@@ -77,6 +85,7 @@ class Client:
         resmin: str | None = None,
         statics: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
+        session_settings: Mapping[str, Any] | None = None,
         raise_exceptions: bool = False,
         timeout: float = TIMEOUT_S,
     ) -> None:
@@ -92,8 +101,11 @@ class Client:
         self.follow_redirects = follow_redirects
         self.timeout = timeout
         self._options = {"res": res or "", "resmin": resmin or "", **(statics or {})}
-        self._settings = {**SETTINGS, **(settings or {})}
-        self._host = _TestHost(app) if raise_exceptions else app.host
+        self._given = settings or {}
+        self._settings: dict[str, Any] = {}  # of the engine, when the application is started
+        self._config = session_config(session_settings or {})
+        self._sessions: OpenedTable | None = None
+        self._host = TestHost(app) if raise_exceptions else app.host
         self._router: Any = None
 
     def __enter__(self) -> Client:
@@ -117,6 +129,9 @@ class Client:
             self.app.stop()
             if self.app.statics is not None:
                 self.app.statics.end()
+            if self._sessions is not None:
+                self._sessions.close()
+            self._sessions = None
 
     def _start(self) -> None:
         if self._router is None:
@@ -125,13 +140,30 @@ class Client:
             options: Any = Options(**self._options)
             statics = self.app.statics = Statics(self.app, options)
             router = self.app.freeze()
-            self.app.start()
-            statics.load()
-            if options.precompress:
-                statics.precompress()
+            if not hasattr(import_core(), "SessionTable"):  # TEMPORARY
+                self.app.start()
+                statics.load()
+                if options.precompress:
+                    statics.precompress()
+                threshold = options.compress_threshold if options.compress else -1
+                self._settings = {**SETTINGS, "compress_threshold": threshold, **self._given}
+                self._router = router
+                return
+            sessions = open_table(self._config, self.app.session_class, self.app.host.log)
+            try:
+                self.app.start()
+                statics.load()
+                if options.precompress:
+                    statics.precompress()
+                visitors = visitor_settings(self.app, self._config, sessions.table)
+            except BaseException:
+                sessions.close()
+                raise
             threshold = options.compress_threshold if options.compress else -1
-            self._settings = {"compress_threshold": threshold, **self._settings}
-            self._router = router
+            self._settings = {
+                **SETTINGS, "compress_threshold": threshold, **visitors, **self._given
+            }  # fmt: skip
+            self._sessions, self._router = sessions, router
 
     def get(self, url: str, **options: Any) -> Response:
         """GET. For the options see request()."""
@@ -264,98 +296,11 @@ class Client:
             try:
                 self.app.engine = engine
                 engine.adopt(theirs.detach(), self.client)
-                answer = _converse(engine, ours, data, method, self.timeout)
+                answer = converse(engine, ours, data, method, self.timeout)
             finally:
                 ours.close()
-                _end(engine)
+                end(engine)
                 self.app.engine = None
-        if isinstance(self._host, _TestHost):
+        if isinstance(self._host, TestHost):
             self._host.raise_pending()
         return answer
-
-
-def _end(engine: Engine) -> None:
-    """Lets the engine notice that its peer is gone: iterators are closed, spooled files removed."""
-    engine.stop(0)
-    for _ in range(8):
-        if not engine.connection_count:
-            break
-        engine.turn(0)
-    engine.close()
-
-
-class _TestHost:
-    """The application's host, but what a handler raises is kept for the test."""
-
-    def __init__(self, app: App) -> None:
-        self._host = app.host
-        self._pending: BaseException | None = None
-        self.log = app.host.log
-        self.json_encode = app.host.json_encode
-        self.json_decode = app.host.json_decode
-        self.stream_error = app.host.stream_error
-        self.open_file = app.host.open_file
-        self.snippet = app.host.snippet
-        self.render = app.host.render
-        self.codings = app.host.codings
-        self.compress = app.host.compress
-
-    def error(self, req: Any, status: int, exc: BaseException | None) -> Any:
-        """The page of the host, after the exception was noted."""
-        if exc is not None and not self._host.expects(exc):
-            self._pending = exc
-        return self._host.error(req, status, exc)
-
-    def raise_pending(self) -> None:
-        """Raises what a handler has raised, once."""
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            raise pending
-
-
-def _receive(ours: socket.socket) -> bytes | None:
-    """What has come, None if nothing has, b"" at the end of the connection."""
-    try:
-        return ours.recv(RECEIVE_SIZE)
-    except BlockingIOError:
-        return None
-    except ConnectionResetError:
-        return b""
-
-
-def _converse(
-    engine: Engine, ours: socket.socket, data: bytes, method: str, timeout: float
-) -> Response:
-    """Writes data and turns the engine until the answer is complete."""
-    reader = Reader(method)
-    deadline = time.monotonic() + timeout
-    unsent = memoryview(data)
-    while True:
-        moved = False
-        try:
-            sent_count = ours.send(unsent[:RECEIVE_SIZE]) if unsent else 0
-        except BlockingIOError:
-            sent_count = 0
-        except (BrokenPipeError, ConnectionResetError):
-            unsent, sent_count = (
-                unsent[:0],
-                0,
-            )  # answered before all was read: the answer is what counts
-        unsent = unsent[sent_count:]
-        moved = sent_count > 0
-        # Turns that find nothing wait a little, so that a slow handler's thread or timer is not
-        # starved of the CPU.
-        moved = engine.turn(0) > 0 or moved
-        piece = _receive(ours)
-        if piece is not None:
-            if reader.feed(piece):
-                engine.turn(0)
-                reader.refuse(_receive(ours) or b"")
-                return reader.response()
-            moved = True
-        if time.monotonic() > deadline:
-            raise TimeoutError(
-                f"no whole answer in {timeout:g} s; got {bytes(reader.data[:200])!r}"
-            )
-        if not moved:
-            engine.turn(5)
