@@ -21,10 +21,12 @@ include "core/decimal.pxi"
 include "core/escape.pxi"
 include "core/clock.pxi"
 include "core/calendar.pxi"
+include "core/lock.pxi"
 
 # floor 1: what is kept
 include "core/memory.pxi"
 include "core/tables.pxi"
+include "core/vault.pxi"
 
 # floor 2: sockets, time, output
 include "core/deadline.pxi"
@@ -35,6 +37,7 @@ include "core/readahead.pxi"
 include "core/inotify.pxi"
 include "core/output.pxi"
 include "core/format.pxi"
+include "core/address.pxi"
 
 # floor 3: HTTP
 include "core/parser.pxi"
@@ -53,8 +56,18 @@ include "core/statics.pxi"
 include "core/snapshot.pxi"
 include "core/listener.pxi"
 
+# floor 3: visitors
+include "core/ident.pxi"
+include "core/index.pxi"
+include "core/session.pxi"
+include "core/expiry.pxi"
+include "core/guess.pxi"
+include "core/rules.pxi"
+include "core/store.pxi"
+
 # floor 4: a connection and its request
 include "core/request.pxi"
+include "core/cookie.pxi"
 include "core/accesslog.pxi"
 include "core/connection.pxi"
 include "core/queue.pxi"
@@ -70,6 +83,11 @@ include "core/content.pxi"
 include "core/reply.pxi"
 include "core/locate.pxi"
 include "core/dispatch.pxi"
+include "core/visit.pxi"
+include "core/personal.pxi"
+include "core/settle.pxi"
+include "core/declared.pxi"
+include "core/admit.pxi"
 include "core/result.pxi"
 include "core/stream.pxi"
 include "core/fastcall.pxi"

@@ -27,7 +27,7 @@ cdef struct stats_t:
     uint64_t status_class[6]           # by first digit
     uint64_t refused_full, refused_memory, accept_pauses, turns, busy_ns
     uint64_t timeouts_header, timeouts_body, timeouts_send, timeouts_idle
-    uint64_t detached_requests
+    uint64_t detached_requests, blocked
 
 cdef stats_t stats
 

@@ -23,6 +23,7 @@ cdef class Request:
     # What was looked at, None before
     cdef object _path, _query, _headers, _cookies, _body, _form, _files
     cdef dict _params
+    cdef Session _session              # None: it has not been asked for
     cdef bint looked                   # any of them is set
     # The answer
     cdef int _status
@@ -214,6 +215,30 @@ cdef class Request:
         return visitor_is_bot(headers_value(r, b"user-agent", 10, ""),
                               headers_value(r, b"from", 4, ""))
 
+    # Whose it is
+
+    @property
+    def session(self) -> Session:
+        """The visitor's session; without one it is empty, and begins when it is written to."""
+        context_live(self)
+        if self._session is None:
+            personal_open(self)
+        return self._session
+
+    @property
+    def csrf_token(self) -> str:
+        """The session's token against forged requests, masked; begins a session."""
+        return self.session.csrf_token
+
+    def csrf_input(self) -> Raw:
+        """A hidden field with that token, for a form."""
+        return raw(f'<input type="hidden" name="csrft" value="{self.session.csrf_token}">')
+
+    def next_url(self, str default="/") -> str:
+        """Where a login leads back to: the parameter `next`, if it is a path of this site."""
+        context_live(self)
+        return admit_next_url(self, default)
+
     # The answer
 
     @property
@@ -343,6 +368,8 @@ cdef void context_bind(Request req, connection_t* c, request_t* r) noexcept:
 
 cdef void context_release(Request req) noexcept:
     """Its life is over."""
+    if req._session is not None:
+        personal_release(req)
     req.r = NULL
     req.connection = NULL
     if req.looked:

@@ -78,6 +78,8 @@ cdef int dispatch_request "dispatch_request"(connection_t* c, request_t* r) exce
     head.keep_alive = r.head.minor == 0
     if unlikely_(not locate_path(r, &match)):
         return dispatch_nowhere(c, r, &head)
+    if unlikely_(rules_host_count) and admit_refuse(c, r, &match, &head):
+        return 0
     if locate_has_files:
         resource = locate_file(r, &match)
         if resource != NULL and method & (METHOD_GET | METHOD_HEAD) \
@@ -250,6 +252,8 @@ cdef int dispatch_call(connection_t* c, request_t* r, const match_t* match,
     args[1] = <PyObject*>req           # args[0] is the callee's to use
     if match.capture_count and not dispatch_capture(match, args, req):
         result = NULL
+    elif unlikely_(admit_armed) and not admit_try_enter(req, match.handler.flags):
+        result = NULL
     else:
         count += 0 if match.handler.by_name else match.capture_count
         dispatch_request_now = <PyObject*>req
@@ -331,6 +335,8 @@ cdef int dispatch_blame(Request req, head_t* head, problem, const mark_t* mark) 
     if not isinstance(problem, Exception):
         dispatch_keep_interrupt(problem)
         problem = RuntimeError(f"stopped by {type(problem).__name__}")
+    if req._session is not None and getattr(problem, "status", 500) >= 500:
+        settle_discard(req)
     return dispatch_fail(req, head, 500, problem, mark)
 
 

@@ -122,6 +122,9 @@ cdef class Engine:
         cdef connection_t* c = connection_begin(fd, &address)
         if c == NULL:
             raise OSError(errno, f"descriptor {fd} cannot be taken over")
+        if house_refuses(&address):
+            stats.blocked += 1
+            loop_close(c)
         return tables_slot(c)
 
     def every(self, double seconds, callback) -> None:
@@ -142,6 +145,13 @@ cdef class Engine:
         self.snapshot = snapshot
         if engine_open_now is self:
             locate_publish(snapshot)
+
+    def set_lists(self, AddressList black, AddressList white) -> None:
+        """From now on peers that `black` names, or that `white` does not name, are closed without a
+        word; also those that are connected. None: no such list. May be called before open()."""
+        house_set_lists(black, white)
+        if engine_open_now is self and not loop_in_turn:
+            house_expel()
 
     def add_reader(self, int fd, callback) -> None:
         """Calls `callback()` on the engine's thread whenever `fd` is readable, until it is removed.
@@ -188,7 +198,10 @@ cdef set engine_keys = {
     "send_timeout_ms", "keep_alive_timeout_ms", "max_payload", "head_size_max",
     "target_size_max", "field_count_max", "buffer_memory", "spool_size", "spool_dir",
     "form_part_count_max", "form_field_size_max", "server_header", "reserved_descriptors",
-    "wakeup_fd", "compress_threshold"}
+    "wakeup_fd", "compress_threshold", "sessions", "session_timeout_s", "session_auth_timeout_s",
+    "session_keep_s", "session_lifetime_s", "session_cookie", "login_cookie",
+    "session_bind_agent", "sessions_for_bots", "secure_cookies", "csrf", "login_path",
+    "auth_rules", "guard_loopback", "forged_grace_s"}
 
 
 cdef int engine_check_open(Engine engine) except -1:
@@ -206,13 +219,8 @@ cdef int engine_raise_interrupt() except -1:
 
 cdef int engine_read_peer(peer, peer_t* address) except -1:
     ip, port = peer
-    text = ip.encode("ascii")
+    address_parse(ip, address)
     address.port = port
-    address.family = <uint8_t>AF_INET
-    if inet_pton(AF_INET, text, address.address) != 1:
-        address.family = <uint8_t>AF_INET6
-        if inet_pton(AF_INET6, text, address.address) != 1:
-            raise ValueError(f"{ip!r} is not an IP address")
     return 0
 
 
@@ -310,6 +318,9 @@ cdef int engine_open_rooms(Engine engine, list listeners) except -1:
     compress_open(engine.host, engine_number(engine.settings, "compress_threshold", -1, -1,
                                              <int64_t>1 << 50))
     locate_publish(engine.snapshot)
+    visit_open_room(engine.settings.get("sessions"), engine.settings, engine.host)
+    settle_open(engine.host)
+    admit_open(engine.settings)
     engine_clamp(engine, kind)
     memset(&stats, 0, sizeof(stats))
     memory_high_water = memory_used
@@ -344,6 +355,9 @@ cdef int engine_close_rooms() except -1:
     output_close()
     poller_close()
     tables_close()
+    rules_close()
+    settle_close()
+    visit_close_room()
     dispatch_close()
     engine_open_now = None
     return 0
@@ -365,5 +379,7 @@ cdef dict engine_stats(Engine engine):
         busy_ns=stats.busy_ns, average_us=stats.busy_ns / 1000.0 / answered,
         buffer_memory_used=memory_used, buffer_memory_high_water=memory_high_water,
         turns=stats.turns, accept_pauses=stats.accept_pauses, poller=engine.poller,
-        uptime_s=clock_now_ms / 1000.0 - engine_started_s)
+        blocked=stats.blocked, uptime_s=clock_now_ms / 1000.0 - engine_started_s)
+    if visit_table is not None:
+        figures.update(store_stats(visit_table))
     return figures

@@ -10,6 +10,10 @@ cdef bint house_swept                  # idle connections have been closed
 cdef bint house_doors_open             # while stopping: listeners are still to be closed
 cdef uint32_t house_capacity           # connections before the reserve begins
 cdef int64_t house_full_logged_ms
+cdef AddressList house_black           # None: there is none
+cdef AddressList house_white
+cdef bint house_guarded                # there is one of them
+cdef bint house_expels                 # they are new: whoever is connected is to be looked at
 
 cdef const char* HOUSE_FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -43,6 +47,10 @@ cdef int house_accept(int index) except -1:
 cdef int house_welcome(int fd, const peer_t* peer) except -1:
     """A slot for the peer; without one, 503 and Retry-After."""
     cdef connection_t* c = NULL
+    if unlikely_(house_guarded) and house_refuses(peer):
+        stats.blocked += 1
+        posix_close(fd)
+        return 0
     if poller_can_watch(fd):
         c = connection_begin(fd, peer)
     if c == NULL:
@@ -57,6 +65,48 @@ cdef int house_welcome(int fd, const peer_t* peer) except -1:
     output_begin()
     response_queue_brief(503, True)
     return loop_after_flush(c, connection_flush(c))
+
+
+cdef int house_set_lists(AddressList black, AddressList white) except -1:
+    """Who is connected already is looked at when this turn is over."""
+    global house_black, house_white, house_guarded, house_expels
+    house_black = black
+    house_white = white
+    house_guarded = house_expels = black is not None or white is not None
+    return 0
+
+
+cdef bint house_refuses(const peer_t* peer) noexcept:
+    """Is this peer on the black list, or missing from the white one? A unix socket has no address,
+    and its permissions have decided."""
+    cdef address_t address
+    if not address_of(peer.family, peer.address, &address):
+        return False
+    if house_white is not None and not address_is_on(house_white, &address):
+        return True
+    return house_black is not None and address_is_on(house_black, &address)
+
+
+cdef int house_expel() except -1:
+    """Closes the connections of peers that the lists refuse now."""
+    global house_expels
+    cdef connection_t* c
+    cdef peer_t peer
+    cdef uint32_t slot = tables_highest_used
+    house_expels = False
+    while slot > 0:
+        slot -= 1
+        if slot >= tables_highest_used:
+            continue
+        c = &tables_connection[slot]
+        if c.state == CONNECTION_FREE:
+            continue
+        peer.family = c.family
+        memcpy(peer.address, c.peer, sizeof(peer.address))
+        if house_refuses(&peer):
+            stats.blocked += 1
+            loop_close(c)
+    return 0
 
 
 cdef int house_note_full() except -1:

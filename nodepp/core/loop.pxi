@@ -13,6 +13,7 @@ cdef int loop_wakeup_fd = -1           # the signal pipe's read end
 cdef enum:
     LOOP_KEY_WAKEUP = 0x7FFFFFFF
     LOOP_ROUND_MAX = 16                # times one connection fills the queue in a turn
+    LOOP_SWEEP_MS = 20                 # between two shares of looking for sessions that are over
     LOOP_LAZY_MS = 2                   # between two questions to streams that have nothing to say
 
 
@@ -33,6 +34,10 @@ cdef int loop_turn(int timeout_ms) except -1:
     if unlikely_(connection_starved_count):
         house_feed_starved()
     timer_run()
+    if likely_(visit_vault != NULL):
+        visit_expire()
+    if unlikely_(house_expels):
+        house_expel()
     listener_resume(False)
     if unlikely_(connection_draining):
         house_stop_step()
@@ -64,6 +69,8 @@ cdef int loop_timeout(int timeout_ms) noexcept:
     if queue_first >= 0:
         # Streams that yield b"" are asked again a little later, not at once without end.
         wait = LOOP_LAZY_MS if queue_lazy else 0
+    if visit_vault != NULL and expiry_due(visit_vault) == EXPIRY_SHARE_MAX and wait > LOOP_SWEEP_MS:
+        wait = LOOP_SWEEP_MS
     if timer_next_ms - clock_now_ms < wait:
         wait = max(0, timer_next_ms - clock_now_ms)
     if timeout_ms >= 0 and timeout_ms < wait:

@@ -31,6 +31,15 @@ cdef extern from "<unistd.h>" nogil:
     ssize_t pread(int fd, void* buffer, size_t size, off_t offset)
     int pipe2(int* descriptors, int flags)
     int getpagesize()
+    int getentropy(void* buffer, size_t size)    # 256 bytes at most
+
+
+cdef extern from *:
+    """
+    #if defined(__APPLE__)
+    #include <sys/random.h>            /* getentropy; Linux has it in unistd.h */
+    #endif
+    """
 
 
 cdef extern from "<fcntl.h>" nogil:
@@ -41,7 +50,7 @@ cdef extern from "<sys/mman.h>" nogil:
     void* mmap(void* address, size_t size, int protection, int flags, int fd, off_t offset)
     int munmap(void* address, size_t size)
     int mprotect(void* address, size_t size, int protection)
-    int PROT_NONE, PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE
+    int PROT_NONE, PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_SHARED, MAP_ANONYMOUS, MAP_NORESERVE
     void* MAP_FAILED
 
 

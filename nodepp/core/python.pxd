@@ -28,6 +28,8 @@ cdef extern from "Python.h":
     char* PyBytes_AS_STRING(object text)
     Py_ssize_t PyBytes_GET_SIZE(object text)
 
+    char* PyByteArray_AS_STRING(object array)
+
     # numbers
     bint PyLong_CheckExact(object value)
     bint PyLong_Check(object value)

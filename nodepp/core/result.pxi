@@ -160,6 +160,8 @@ cdef inline bytes result_finish_head(Request req, head_t* head, int type_of_resu
                                      bint has_content):
     """Status, type and further lines. Gives the bytes that head.extra points into."""
     cdef bytes extra = None
+    if unlikely_(req._session is not None) and not req.streaming:
+        settle_request(req)
     head.status = req._status
     head.close = req.connection.closing
     if unlikely_(req.type < 0):

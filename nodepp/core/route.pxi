@@ -17,6 +17,7 @@ cpdef enum:                            # how a handler is called
     FLAG_NO_REQUEST = 1                # without arguments: it reads current()
     FLAG_STATUS_PAGE = 2               # an error status without a body gets its page
     FLAG_NO_COMPRESS = 4               # its answers are never compressed
+    FLAG_NO_CSRF = 8                   # it takes requests that other sites have made
 
 cdef struct handler_t:
     PyObject* callable                 # owned by the Router

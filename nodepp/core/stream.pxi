@@ -20,6 +20,8 @@ cdef int stream_answer(Request req, head_t* head, object iterator) except -1:
         first = stream_next(req, iterator)
         if output.body_start:
             raise RuntimeError("out() belongs into the handler, not into the iterator it returned")
+        if req._session is not None:
+            settle_request(req)
     except BaseException:
         stream_close(iterator)
         raise

@@ -42,6 +42,7 @@ cdef struct connection_t:
     int32_t queue_previous
     request_t* request             # what is being received or waits to be parsed; NULL when idle
     pending_t* pending             # what the peer has not taken yet; NULL: nothing
+    int32_t session_slot           # of whom it brought last, a hint; -1: nobody
     PyObject* stream               # the Request whose iterator is being sent; NULL: none
 
 cdef connection_t* tables_connection   # the array; NULL while no engine is open
@@ -115,7 +116,7 @@ cdef connection_t* tables_take() noexcept nogil:
     generation = c.generation
     memset(c, 0, sizeof(connection_t))
     c.generation = generation
-    c.fd = c.bucket = c.next = c.previous = -1
+    c.fd = c.bucket = c.next = c.previous = c.session_slot = -1
     c.state = CONNECTION_IDLE
     return c
 

@@ -1,0 +1,539 @@
+# core/personal.pxi — a visitor's session as a handler sees it
+#   Owns:  class Session: what it holds, read when first looked at; what shall become of it
+#   Uses:  limits, clock, scan, tables, vault, ident, session, request, visitor, headers, context,
+#          store, dispatch, visit, settle, declared
+#   Never: writing it back
+#   Holds: what a handler changes takes effect at the end of its request, whole or not at all; but
+#          start, logout and add do at once
+
+from _collections_abc import MutableMapping as personal_MutableMapping
+
+cdef enum:
+    PERSONAL_FIELD_MAX = 256           # fields of a declared class
+    PERSONAL_WORD_COUNT = 4            # words of a bit for each
+    PERSONAL_TOKEN_SIZE = 32           # characters of a masked token
+
+cdef Session personal_spare            # the pooled one
+cdef object personal_class             # what an application has declared, or Session
+cdef bytes personal_defaults           # a record as it begins; None: a dict, no record
+
+
+cdef class Session:
+    """A visitor's session: a dict of JSON-like values, or the fields that an application declared.
+
+    Reading is always possible; without a session it is empty. The first thing written begins one,
+    and `SessionFull` says what does not fit. Handlers get it from `req.session`, nobody makes one.
+    """
+    cdef PyObject* request             # borrowed, as long as that lives; NULL: over, or a copy
+    cdef uint32_t slot
+    cdef uint32_t version              # of what was read
+    cdef uint8_t key[VAULT_ID_SIZE]    # its id in the table
+    cdef bint live                     # it is in the table
+    cdef bint local                    # begun for a bot: it ends with the request
+    cdef bint fresh                    # begun by this request
+    cdef bint loaded                   # meta, name and data have been read
+    cdef bint rekeyed                  # it shall get another id
+    cdef bint altered                  # meta or name shall be others
+    cdef bint entering                 # by a login
+    cdef uint32_t began_s
+    cdef uint32_t seen_s
+    cdef bint cookie_due               # its cookie must be said (anew)
+    cdef bint ended                    # logged out by this request: its cookies must go
+    cdef bint keep
+    cdef session_copy_t meta
+    cdef bytes label                   # the name of who is logged in, UTF-8
+    # A dict
+    cdef dict values                   # None: not decoded yet
+    cdef bytes base                    # what it was decoded from
+    cdef set changed                   # keys that were set or deleted; None: none
+    cdef bint cleared                  # whatever else there was is to go
+    cdef bint nested                   # a list or dict in it has been handed out
+    # Declared fields
+    cdef bytearray record
+    cdef uint64_t changed_fields[PERSONAL_WORD_COUNT]
+    cdef bint record_changed
+
+    # What it is
+
+    @property
+    def id(self) -> str:
+        """The id as its cookie has it, "" without a session. Treat it as a password."""
+        if not self.live:
+            return ""
+        return ident_text(visit_vault, self.key).decode("ascii")
+
+    @property
+    def exists(self) -> bool:
+        """True for a visitor who has a session."""
+        return self.live
+
+    @property
+    def is_new(self) -> bool:
+        """True when this request has begun it."""
+        return self.fresh
+
+    @property
+    def logged_in(self) -> bool:
+        """True after login()."""
+        personal_load(self)
+        return self.meta.uid != 0
+
+    @property
+    def kept(self) -> bool:
+        """True when the login lasts beyond the browser's life."""
+        personal_load(self)
+        return self.keep
+
+    @property
+    def level(self) -> int:
+        """0 without a session, 1 of an anonymous one, else what login() was told."""
+        personal_load(self)
+        return self.meta.level
+
+    @property
+    def uid(self) -> int:
+        """Who is logged in, 0: nobody."""
+        personal_load(self)
+        return self.meta.uid
+
+    @property
+    def name(self) -> str:
+        """The name that login() was told, "" if none."""
+        personal_load(self)
+        return self.label.decode("utf-8", "replace")
+
+    @property
+    def started(self) -> int:
+        """When it began, or was logged in: seconds since 1970; 0 without a session."""
+        personal_load(self)
+        return self.began_s
+
+    @property
+    def active(self) -> int:
+        """When it was last used: seconds since 1970; 0 without a session."""
+        personal_load(self)
+        return self.seen_s
+
+    @property
+    def csrf_token(self) -> str:
+        """The token for forms, 32 characters, masked anew each time it is read: what is compressed
+        beside it must not tell it (BREACH). Begins a session if there is none."""
+        cdef uint8_t both[2 * VAULT_CSRF_SIZE]
+        cdef char text[PERSONAL_TOKEN_SIZE]
+        cdef int i
+        personal_need(self)
+        ident_draw(both, VAULT_CSRF_SIZE)
+        for i in range(VAULT_CSRF_SIZE):
+            both[VAULT_CSRF_SIZE + i] = both[i] ^ self.meta.csrf[i]
+        return text[:ident_encode(both, 2 * VAULT_CSRF_SIZE, text)].decode("ascii")
+
+    def check_csrf(self, token) -> bool:
+        """Is this the session's token? Without a session none is."""
+        personal_load(self)
+        return self.live and personal_check_csrf(self, token)
+
+    def refresh_csrf(self) -> None:
+        """Makes another token: forms that are open somewhere are refused."""
+        personal_need(self)
+        ident_draw(self.meta.csrf, VAULT_CSRF_SIZE)
+        self.altered = True
+
+    # What becomes of it
+
+    def start(self) -> None:
+        """Begins a session if there is none. SessionsExhausted (503): the table is full."""
+        personal_need(self)
+
+    def login(self, uid: int, level: int = 10, str name="", bint keep=False) -> None:
+        """Notes who the visitor is: the session, begun if need be, gets another id and token.
+
+        uid: not 0, 64 bits. level: 2 to 124, see AuthLevel. name: 60 bytes of UTF-8 are kept. keep:
+        the login outlives the browser. Data stay, unless somebody else was logged in.
+        """
+        personal_login(self, uid, level, name, keep)
+
+    def logout(self) -> None:
+        """Ends the session at once, whatever it holds. What is written afterwards begins a new
+        one."""
+        personal_logout(self)
+
+    def renew(self) -> None:
+        """Gives the session another id, as is right when what it may do has changed."""
+        personal_need(self)
+        self.rekeyed = True
+
+    def add(self, str name not None, amount=1):
+        """Adds to a number, 0 if it was not there, and gives the sum: at once, and nothing is lost
+        when several processes do it. TypeError: there is something else. SessionFull."""
+        personal_need(self)
+        return settle_add(self, name, amount)
+
+    # A dict
+
+    def __getitem__(self, key):
+        value = personal_values(self)[key]
+        self.nested = self.nested or isinstance(value, (dict, list))
+        return value
+
+    def get(self, key, default=None):
+        """The value of a key, or `default`."""
+        value = personal_values(self).get(key, default)
+        self.nested = self.nested or isinstance(value, (dict, list))
+        return value
+
+    def __setitem__(self, key, value):
+        personal_set(self, key, value)
+
+    def __delitem__(self, key):
+        values = personal_values(self)
+        personal_check_writable(self)
+        del values[key]
+        personal_note_change(self, key)
+
+    def __contains__(self, key):
+        return key in personal_values(self)
+
+    def __iter__(self):
+        return iter(personal_values(self))
+
+    def __len__(self):
+        return len(personal_values(self))
+
+    def __eq__(self, other):
+        if isinstance(other, Session):
+            return self is other
+        return personal_defaults is None and personal_values(self) == other
+
+    __hash__ = None
+
+    def keys(self):
+        """Its keys."""
+        return personal_values(self).keys()
+
+    def values(self):
+        """Its values."""
+        self.nested = True
+        return personal_values(self).values()
+
+    def items(self):
+        """(key, value) of each."""
+        self.nested = True
+        return personal_values(self).items()
+
+    def pop(self, key, *default):
+        """Takes a key out and gives its value; `default`, or KeyError, without it."""
+        values = personal_values(self)
+        if key not in values:
+            return {}.pop(key, *default)
+        value = values[key]
+        self.__delitem__(key)
+        return value
+
+    def popitem(self) -> tuple:
+        """Takes out what was set last. KeyError: it is empty."""
+        key = next(reversed(personal_values(self)), None)
+        if key is None:
+            raise KeyError("the session is empty")
+        return key, self.pop(key)
+
+    def setdefault(self, key, default=None):
+        """The value of a key, which is set to `default` if it was not there."""
+        if key not in personal_values(self):
+            personal_set(self, key, default)
+        return self[key]
+
+    def update(self, *others, **more) -> None:
+        """Sets several keys, as a dict does."""
+        for key, value in dict(*others, **more).items():
+            personal_set(self, key, value)
+
+    def clear(self) -> None:
+        """Forgets all data; the session itself, and who is logged in, stay."""
+        personal_clear(self)
+
+    def __repr__(self):
+        kind = type(self).__name__
+        if not self.live:
+            return f"<{kind}, none>"
+        data = "" if personal_defaults is not None else f" {personal_values(self)!r}"
+        return f"<{kind} level {self.level}{data}>"
+
+
+personal_MutableMapping.register(Session)
+
+
+cdef Session personal_make():
+    """The pooled one, or a new one."""
+    global personal_spare
+    cdef Session session = personal_spare
+    personal_spare = None
+    if session is None:
+        session = personal_class.__new__(personal_class)
+    return session
+
+
+cdef Session personal_open(Request req):
+    """The session of a request, empty if it has none."""
+    cdef visit_t* visit
+    cdef Session session
+    if visit_vault == NULL:
+        raise RuntimeError("there are no sessions: the engine was given no table of them")
+    visit = visit_of(req.connection, req.r, req.number)
+    session = personal_make()
+    session.request = <PyObject*>req
+    if visit.slot >= 0:
+        session.live = True
+        session.slot = <uint32_t>visit.slot
+        session.version = visit.version
+        memcpy(session.key, visit.id, VAULT_ID_SIZE)
+    req._session = session
+    return session
+
+
+cdef void personal_release(Request req) noexcept:
+    """The request is over. A session that somebody keeps can still be read."""
+    global personal_spare
+    cdef Session session = req._session
+    req._session = None
+    session.request = NULL
+    if Py_REFCNT(session) == 1 and personal_spare is None and type(session) is personal_class:
+        personal_reset(session)
+        personal_spare = session
+
+
+cdef void personal_reset(Session s) noexcept:
+    s.live = s.local = s.fresh = s.loaded = s.rekeyed = s.altered = s.cookie_due = False
+    s.entering = False
+    s.ended = s.keep = s.cleared = s.nested = s.record_changed = False
+    s.values = None
+    s.base = s.label = None
+    s.changed = None
+    memset(s.changed_fields, 0, sizeof(s.changed_fields))
+
+
+cdef int personal_load(Session s) except -1:
+    """Reads what the table has; nothing is there when it has gone meanwhile."""
+    cdef uint8_t name[SESSION_NAME_SIZE_MAX]
+    cdef uint32_t version = 0
+    if s.loaded:
+        return 0
+    s.loaded = True
+    if s.live:
+        version = session_read(visit_vault, s.slot, s.key, &s.meta, visit_scratch, name)
+    if version == 0:
+        s.live = False
+        memset(&s.meta, 0, sizeof(s.meta))
+    s.version = version
+    s.began_s = visit_vault.heads[s.slot].started_s if version else 0
+    s.seen_s = visit_vault.heads[s.slot].active_s if version else 0
+    s.keep = version & VAULT_KEPT != 0
+    s.label = name[:s.meta.name_size]
+    if personal_defaults is not None:
+        declared_load(s, visit_scratch, s.meta.data_size)
+    else:
+        s.base = visit_scratch[:s.meta.data_size]
+    return 0
+
+
+cdef inline dict personal_values(Session s):
+    """What it holds, decoded when it is first looked at."""
+    if s.values is not None:
+        return s.values
+    if personal_defaults is not None:
+        raise TypeError(f"{type(s).__name__} has declared fields: they are attributes, not items")
+    personal_load(s)
+    s.values = settle_unpack(s.base)
+    return s.values
+
+
+cdef int personal_check_writable(Session s) except -1:
+    if s.request == NULL:
+        raise RuntimeError("this session is read-only: its request is over")
+    if (<Request>s.request).streaming:
+        raise RuntimeError("the head of this answer has been sent: a session is changed before "
+                           "the first piece is yielded")
+    return 0
+
+
+cdef int personal_need(Session s) except -1:
+    """It is to be changed: begins one if there is none."""
+    personal_check_writable(s)
+    personal_load(s)
+    if not s.live and not s.local:
+        personal_begin(s, False)
+    return 0
+
+
+cdef int personal_begin(Session s, bint for_login) except -1:
+    """A new session; for bots, unless it is a login, one that ends with the request."""
+    cdef Request req = <Request>s.request
+    personal_blank(s)
+    if not for_login and not visit_policy.for_bots and req.is_bot:
+        ident_draw(s.meta.csrf, VAULT_CSRF_SIZE)
+        s.local = True
+        dispatch_log(4, "no session is kept for a bot (sessionsForBots=0)")
+        return 0
+    try:
+        store_start(visit_table, visit_agent(req.r), s.key, &s.slot)
+    except SessionsExhausted:
+        if not visit_make_room(for_login):
+            visit_note_full()
+            raise
+        store_start(visit_table, visit_agent(req.r), s.key, &s.slot)
+    s.live = s.fresh = s.cookie_due = True
+    s.ended = False
+    s.loaded = False
+    personal_load(s)
+    req.connection.session_slot = <int32_t>s.slot
+    if visit_policy.hears_start and not visit_tell("start", req):
+        visit_end(s.slot, s.key, &visit_vault.shared.counts.ended)
+        personal_blank(s)
+        raise RuntimeError("on_session_start has refused the session")
+    return 0
+
+
+cdef int personal_blank(Session s) except -1:
+    """As a visitor's without a session."""
+    s.live = s.local = s.fresh = s.rekeyed = s.altered = s.cookie_due = s.keep = False
+    s.entering = False
+    s.began_s = s.seen_s = 0
+    memset(&s.meta, 0, sizeof(s.meta))
+    s.meta.level = 0
+    s.label = b""
+    s.loaded = True
+    return personal_forget(s)
+
+
+cdef int personal_forget(Session s) except -1:
+    """No data."""
+    s.values = None if personal_defaults is not None else {}
+    s.base = b""
+    s.changed = None
+    s.cleared = s.nested = False
+    if personal_defaults is not None:
+        declared_load(s, NULL, 0)
+    return 0
+
+
+cdef int personal_login(Session s, uid, level, str name, bint keep) except -1:
+    cdef int64_t who
+    cdef bytes label
+    if not isinstance(uid, int) or isinstance(uid, bool):
+        raise TypeError(f"uid is an int, not {type(uid).__name__}: keep other names in the session")
+    if uid == 0 or not -(1 << 63) <= uid < 1 << 63:
+        raise ValueError("uid is not 0 and has 64 bits")
+    if not 2 <= level <= 124:
+        raise ValueError(f"level is 2 to 124, not {level!r}")
+    who = uid
+    label = personal_cut(name)
+    personal_check_writable(s)
+    personal_load(s)
+    if not s.live:
+        personal_begin(s, True)
+    if len(label) > visit_vault.data_size:
+        raise SessionFull("there is no room for the name")
+    if s.meta.uid and s.meta.uid != who:
+        personal_clear(s)
+    s.meta.uid = who
+    s.meta.level = <uint8_t>level
+    s.meta.login_s = vault_now_s(visit_vault)
+    s.label = label
+    s.keep = keep
+    ident_draw(s.meta.csrf, VAULT_CSRF_SIZE)
+    s.rekeyed = s.altered = s.entering = s.cookie_due = True
+    if visit_policy.hears_login:
+        visit_tell("login", <Request>s.request)
+    return 0
+
+
+cdef bytes personal_cut(str name):
+    """Its first 60 bytes, whole characters."""
+    label = name.encode("utf-8", "replace")
+    if len(label) > SESSION_NAME_SIZE_MAX:
+        label = label[:SESSION_NAME_SIZE_MAX].decode("utf-8", "ignore").encode()
+    return label
+
+
+cdef int personal_logout(Session s) except -1:
+    personal_check_writable(s)
+    personal_load(s)
+    if s.live:
+        visit_end(s.slot, s.key, &visit_vault.shared.counts.ended)
+    personal_blank(s)
+    s.ended = True
+    return 0
+
+
+cdef Session personal_last(uint32_t slot, const uint8_t* id):
+    """A copy of a session that ends, for those who want to see it once more."""
+    cdef Session last = personal_class.__new__(personal_class)
+    last.live = True
+    last.slot = slot
+    memcpy(last.key, id, VAULT_ID_SIZE)
+    personal_load(last)
+    if personal_defaults is None:
+        try:
+            personal_values(last)
+        except ValueError:
+            last.values = {}
+    return last
+
+
+cdef int personal_set(Session s, key, value) except -1:
+    """Sets a key, if it fits: what is surely small is not measured."""
+    cdef dict values
+    cdef bint there
+    if not isinstance(key, str):
+        raise TypeError(f"a key of a session is a str, not {type(key).__name__}")
+    values = personal_values(s)
+    personal_need(s)
+    values = personal_values(s)        # a new one has its own
+    there = key in values
+    old = values.get(key)
+    values[key] = value
+    try:
+        settle_check_fits(s, key, value)
+    except BaseException:
+        if there:
+            values[key] = old
+        else:
+            del values[key]
+        raise
+    personal_note_change(s, key)
+    return 0
+
+
+cdef int personal_note_change(Session s, key) except -1:
+    if s.changed is None:
+        s.changed = set()
+    s.changed.add(key)
+    return 0
+
+
+cdef int personal_clear(Session s) except -1:
+    personal_check_writable(s)
+    personal_load(s)
+    personal_forget(s)
+    if personal_defaults is not None:
+        declared_mark_all(s)
+    s.cleared = True
+    return 0
+
+
+cdef bint personal_check_csrf(Session s, token) except -1:
+    """A masked token, or a plain one as a script may keep it."""
+    cdef uint8_t both[2 * VAULT_CSRF_SIZE]
+    cdef Py_ssize_t size
+    cdef int i
+    if not isinstance(token, str):
+        return False
+    text = token.encode("ascii", "replace")
+    size = len(text)
+    if size != 16 and size != 32:
+        return False
+    if not ident_decode(<const uint8_t*>PyBytes_AS_STRING(text), size, both):
+        return False
+    if size == 32:
+        for i in range(VAULT_CSRF_SIZE):
+            both[i] ^= both[VAULT_CSRF_SIZE + i]
+    return ident_same_text(both, s.meta.csrf, VAULT_CSRF_SIZE)

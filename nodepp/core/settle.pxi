@@ -1,0 +1,374 @@
+# core/settle.pxi — what a request has changed of its session takes effect
+#   Owns:  encoding, writing back, merging with what others have written; the cookies
+#   Uses:  limits, clock, vault, ident, session, visit, context, headers, reply, store, dispatch,
+#          personal, declared
+#   Never: Python under the lock
+#   Holds: of two who change a session at once neither loses a key; of one key the later counts
+
+cdef enum:
+    SETTLE_TRY_MAX = 10000             # others who were quicker; each of them has got on
+
+cdef object settle_pack                # host.session_pack, and its opposite
+cdef object settle_unpack_function
+cdef bint settle_ready                 # they are the library's own by now
+
+
+cdef int settle_open(host) except -1:
+    global settle_pack, settle_unpack_function, settle_ready
+    global personal_class, personal_defaults, personal_spare
+    settle_pack = getattr(host, "session_pack", None)
+    settle_unpack_function = getattr(host, "session_unpack", None)
+    settle_ready = False
+    personal_class = getattr(host, "session_class", None) or Session
+    if not issubclass(personal_class, Session):
+        raise TypeError("a class of sessions is made by app.session_data")
+    personal_defaults = getattr(personal_class, "__session_record__", None)
+    personal_spare = None
+    if personal_defaults is not None and visit_vault != NULL \
+            and len(personal_defaults) > visit_vault.data_size:
+        raise ValueError(f"the declared fields take {len(personal_defaults)} bytes, a session has "
+                         f"{visit_vault.data_size}")
+    return 0
+
+
+cdef void settle_close() noexcept:
+    global settle_pack, settle_unpack_function, personal_class, personal_defaults, personal_spare
+    settle_pack = settle_unpack_function = personal_spare = None
+    personal_class = Session
+    personal_defaults = None
+
+
+cdef dict settle_unpack(bytes data):
+    """The dict that was encoded so; {} of nothing."""
+    if not data:
+        return {}
+    values = settle_unpack_function(data)
+    if not isinstance(values, dict):
+        raise ValueError("the data of this session are no dict: they were written by other means")
+    return values
+
+
+cdef bytes settle_encode(dict values):
+    global settle_pack, settle_unpack_function, settle_ready
+    if not values:
+        return b""
+    data = settle_pack(values)
+    if unlikely_(not settle_ready):
+        # At its first use the host has imported the library; from now on that is called directly.
+        settle_pack = dispatch_host.session_pack
+        settle_unpack_function = dispatch_host.session_unpack
+        settle_ready = True
+    return data
+
+
+cdef int settle_check_fits(Session s, str key, value) except -1:
+    """Does what the session holds now still fit? Small values beside a small rest surely do."""
+    cdef size_t room = session_room(visit_vault, <uint32_t>PyBytes_GET_SIZE(s.label))
+    cdef size_t size = PyBytes_GET_SIZE(s.base) + 4 * PyUnicode_GET_LENGTH(key) + 16
+    cdef type kind = type(value)
+    if s.changed is None or (len(s.changed) == 1 and key in s.changed):
+        # Fast path: removing it changes no answer.
+        if kind is bool or kind is float or value is None:
+            size += 9
+        elif kind is int and -(1 << 63) <= value < 1 << 64:
+            size += 9
+        elif kind is str:
+            size += 4 * PyUnicode_GET_LENGTH(value) + 5
+        else:
+            size = room + 1
+        if size <= room and not s.nested:
+            return 0
+    return settle_check_size(s, settle_encode(s.values))
+
+
+cdef int settle_check_size(Session s, bytes data) except -1:
+    cdef Py_ssize_t room = session_room(visit_vault, <uint32_t>PyBytes_GET_SIZE(s.label))
+    if len(data) > room:
+        raise SessionFull(f"the session would hold {len(data)} bytes, {room} are possible "
+                          "(sessionDataSize)")
+    return 0
+
+
+cdef int settle_request(Request req) except -1:
+    """Before the head is made: what was changed is written, cookies are said. Afterwards there is
+    nothing left to do, should the answer be made a second time."""
+    cdef Session s = req._session
+    if s.live:
+        settle_data(s)
+        if s.altered or s.rekeyed:
+            settle_write(s, None)
+        if not s.live:                 # ended by another meanwhile
+            return 0
+    if s.cookie_due or s.ended or visit_now.forged and visit_now.number == req.number:
+        settle_say_cookies(req, s)
+    return 0
+
+
+cdef int settle_data(Session s) except -1:
+    """Writes the data if they are others than they were."""
+    cdef bytes data
+    if personal_defaults is not None:
+        if s.record_changed:
+            settle_write(s, bytes(s.record))
+        return 0
+    if s.values is None or not (s.nested or s.cleared or s.changed is not None):
+        return 0
+    data = settle_encode(s.values)
+    if data != s.base or s.cleared:
+        settle_check_size(s, data)
+        settle_write(s, data)
+    s.changed = None
+    s.cleared = s.nested = False
+    return 0
+
+
+cdef int settle_write(Session s, bytes data) except -1:
+    """Puts data (None: what was read) and meta in place. Whoever was quicker stays in it with the
+    keys that this request has not changed."""
+    cdef session_change_t change
+    cdef uint8_t id[VAULT_ID_SIZE]
+    cdef int outcome, i
+    if data is None:
+        data = s.base if personal_defaults is None else bytes(s.record)
+    memcpy(id, s.key, VAULT_ID_SIZE)
+    for i in range(SETTLE_TRY_MAX):
+        if s.rekeyed:
+            ident_draw(id, VAULT_ID_SIZE)
+        settle_say(s, &change, id, data)
+        outcome = session_change(visit_vault, s.slot, s.key, &s.version, &change,
+                                 vault_now_s(visit_vault))
+        if outcome == SESSION_DONE:
+            settle_done(s, id, data)
+            return 0
+        if outcome == SESSION_GONE:
+            s.live = s.rekeyed = s.altered = s.cookie_due = False
+            return 0
+        if outcome == SESSION_MOVED:
+            data = settle_merge(s)
+            if data is None:
+                s.live = s.rekeyed = s.altered = s.cookie_due = False
+                return 0
+            settle_check_size(s, data)
+    raise RuntimeError(f"a session was changed by others {SETTLE_TRY_MAX} times in a row")
+
+
+cdef int settle_say(Session s, session_change_t* change, const uint8_t* id,
+                    bytes data) except -1:
+    change.id = id
+    change.uid = s.meta.uid
+    change.login_s = s.meta.login_s
+    change.level = s.meta.level
+    change.kept = s.keep
+    change.login = s.entering
+    change.csrf = s.meta.csrf
+    change.data = <const uint8_t*>PyBytes_AS_STRING(data)
+    change.data_size = <uint32_t>PyBytes_GET_SIZE(data)
+    change.name = <const uint8_t*>PyBytes_AS_STRING(s.label)
+    change.name_size = <uint32_t>PyBytes_GET_SIZE(s.label)
+    if change.data_size + change.name_size > visit_vault.data_size:
+        raise SessionFull(f"{change.data_size} bytes of data and a name of {change.name_size}: "
+                          f"{visit_vault.data_size} are possible (sessionDataSize)")
+    return 0
+
+
+cdef int settle_done(Session s, const uint8_t* id, bytes data) except -1:
+    if s.rekeyed:
+        memcpy(s.key, id, VAULT_ID_SIZE)
+        s.cookie_due = True
+    s.rekeyed = s.altered = s.entering = s.record_changed = False
+    if personal_defaults is None:
+        s.base = data
+    memset(s.changed_fields, 0, sizeof(s.changed_fields))
+    return 0
+
+
+cdef bytes settle_merge(Session s):
+    """What is to be written now that another has written: his, with the keys that this request has
+    changed, and its meta if it has changed that. None: the session has gone."""
+    cdef session_copy_t meta
+    cdef uint8_t name[SESSION_NAME_SIZE_MAX]
+    cdef uint32_t version = session_read(visit_vault, s.slot, s.key, &meta, visit_scratch, name)
+    cdef bytes base
+    cdef dict latest
+    if version == 0:
+        return None
+    s.version = version
+    if not s.altered:
+        s.meta = meta
+        s.label = name[:meta.name_size]
+        s.keep = version & VAULT_KEPT != 0
+    if personal_defaults is not None:
+        declared_merge(s, visit_scratch, meta.data_size)
+        return bytes(s.record)
+    base = visit_scratch[:meta.data_size]
+    if s.values is None:
+        s.base = base
+        return base
+    latest = {} if s.cleared else settle_unpack(base)
+    for key in settle_changed(s):
+        if key in s.values:
+            latest[key] = s.values[key]
+        else:
+            latest.pop(key, None)
+    s.values = latest
+    s.base = base
+    return settle_encode(latest)
+
+
+cdef set settle_changed(Session s):
+    """The keys that this request has set, deleted, or changed the inside of."""
+    cdef dict before
+    changed = set(s.changed or ())
+    if s.nested:
+        before = settle_unpack(s.base)
+        for key, value in s.values.items():
+            if isinstance(value, (dict, list)) and (key not in before or before[key] != value):
+                changed.add(key)
+    s.changed = changed
+    return changed
+
+
+cdef object settle_add(Session s, str name, amount):
+    """The sum, written at once: read, add, and write if nobody was quicker, else again."""
+    cdef dict latest
+    cdef bytes data
+    cdef int i
+    if not isinstance(amount, (int, float)):
+        raise TypeError(f"add() takes a number, not {type(amount).__name__}")
+    if personal_defaults is not None:
+        return declared_add(s, name, amount)
+    if s.local or s.cleared or s.changed is not None and name in s.changed:
+        # It is this request's own until it ends: the later counts anyway.
+        total = settle_sum(personal_values(s), name, amount)
+        personal_set(s, name, total)
+        return total
+    for i in range(SETTLE_TRY_MAX):
+        latest = settle_unpack(s.base) if i == 0 else settle_latest(s)
+        if latest is None:
+            raise RuntimeError("the session has been ended by another request")
+        total = settle_sum(latest, name, amount)
+        latest[name] = total
+        data = settle_encode(latest)
+        settle_check_size(s, data)
+        if settle_try(s, data):
+            if s.values is not None:
+                s.values[name] = total
+            return total
+    raise RuntimeError(f"a session was changed by others {SETTLE_TRY_MAX} times in a row")
+
+
+cdef object settle_sum(dict values, str name, amount):
+    value = values.get(name, 0)
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{name!r} is no number but {type(value).__name__}")
+    return value + amount
+
+
+cdef dict settle_latest(Session s):
+    """What the session holds in the table now; None: it has gone. Of what this request has seen
+    before, the keys that it has not changed are brought up to date."""
+    cdef session_copy_t meta
+    cdef uint8_t name[SESSION_NAME_SIZE_MAX]
+    cdef dict latest, seen
+    cdef uint32_t version = session_read(visit_vault, s.slot, s.key, &meta, visit_scratch, name)
+    if version == 0:
+        return None
+    base = visit_scratch[:meta.data_size]
+    latest = settle_unpack(base)
+    if s.values is not None:
+        seen = settle_unpack(base)
+        for key in settle_changed(s):
+            if key in s.values:
+                seen[key] = s.values[key]
+            else:
+                seen.pop(key, None)
+        s.values = seen
+    s.base = base
+    s.version = version
+    if not s.altered:
+        s.meta = meta
+        s.label = name[:meta.name_size]
+        s.keep = version & VAULT_KEPT != 0
+    return latest
+
+
+cdef bint settle_try(Session s, bytes data) except -1:
+    """Writes data alone, if nobody was quicker: who is logged in stays as the table has it."""
+    cdef session_change_t change
+    cdef session_copy_t meta
+    cdef uint8_t name[SESSION_NAME_SIZE_MAX]
+    cdef uint32_t version = s.version
+    meta = s.meta
+    if s.altered:                      # what is to become of it is not yet
+        if session_read(visit_vault, s.slot, s.key, &meta, NULL, name) != version:
+            return False
+        store_say(&change, &meta, s.key, NULL, name)
+        change.kept = version & VAULT_KEPT != 0
+        change.data = <const uint8_t*>PyBytes_AS_STRING(data)
+        change.data_size = <uint32_t>PyBytes_GET_SIZE(data)
+        if change.data_size + change.name_size > visit_vault.data_size:
+            raise SessionFull("there is no room beside the name")
+    else:
+        settle_say(s, &change, s.key, data)
+    if session_change(visit_vault, s.slot, s.key, &s.version, &change,
+                      vault_now_s(visit_vault)) != SESSION_DONE:
+        return False
+    s.base = data
+    return True
+
+
+cdef int settle_discard(Request req) except -1:
+    """The handler has failed: nothing of what it has changed takes effect."""
+    cdef Session s = req._session
+    if s.fresh and s.live:
+        visit_end(s.slot, s.key, &visit_vault.shared.counts.ended)
+        personal_blank(s)
+    elif not s.ended:
+        s.rekeyed = s.altered = s.entering = s.cookie_due = s.local = False
+        s.loaded = False
+        s.values = None
+        s.changed = None
+        s.cleared = s.nested = s.record_changed = False
+        memset(s.changed_fields, 0, sizeof(s.changed_fields))
+    return 0
+
+
+# Cookies.
+
+
+cdef int settle_say_cookies(Request req, Session s) except -1:
+    """The cookie of the session, if it is new or another; those that lead nowhere are taken back:
+    of a logout, of the other kind, and what was never ours."""
+    cdef int mine = -1
+    cdef int which
+    cdef uint8_t shown = visit_now.shown if visit_now.number == req.number else 0
+    if s.live:
+        mine = VISIT_LOGIN if s.meta.uid else VISIT_ANONYMOUS
+    for which in range(2):
+        if which == mine and s.cookie_due:
+            settle_set_cookie(req, which, ident_text(visit_vault, s.key).decode("ascii"),
+                              visit_vault.keep_s if s.keep else -1)
+        elif which != mine and shown >> which & 1:
+            settle_set_cookie(req, which, "", 0)
+    s.cookie_due = s.ended = False
+    if visit_now.number == req.number:
+        visit_now.forged = False
+        visit_now.shown = 0
+    settle_forbid_caches(req)
+    return 0
+
+
+cdef int settle_set_cookie(Request req, int which, str value, int64_t max_age_s) except -1:
+    name = visit_name[which].text[:visit_name[which].size].decode("ascii")
+    reply_add_line(req, "Set-Cookie", headers_cookie(
+        name, value, None if max_age_s < 0 else max_age_s, None, "/", None,
+        visit_policy.secure or req.scheme == "https", True, "Lax"))
+    return 0
+
+
+cdef int settle_forbid_caches(Request req) except -1:
+    """RFC 9111 §7.3: a cache between that kept this answer would give the cookie to others."""
+    for name, _ in req.lines:
+        if name == b"cache-control":
+            return 0
+    return reply_add_line(req, "Cache-Control", "private, no-cache")

@@ -1,0 +1,289 @@
+# core/visit.pxi — whose session does a request bring?
+#   Owns:  the policy of sessions; from cookie to slot; ids that lead nowhere; ending with its hooks
+#   Uses:  limits, scan, clock, tables, transport, vault, ident, session, expiry, address, guess,
+#          snapshot, request, cookie, connection, headers, store, locate, dispatch, personal
+#   Never: what a session holds
+#   Holds: what a connection remembers is a hint: the cookie of each request decides
+
+cdef enum:
+    VISIT_ANONYMOUS = 0                # which of the two cookies
+    VISIT_LOGIN = 1
+
+cdef struct visit_t:                   # what was found for a request
+    uint64_t number                    # of that request
+    int64_t slot                       # -1: it has no session
+    uint32_t version
+    uint8_t id[VAULT_ID_SIZE]
+    uint8_t shown                      # bits: which cookies it has shown
+    bint forged                        # one of them was never made here
+
+cdef struct visit_policy_t:
+    bint bind_agent
+    bint for_bots
+    bint secure
+    bint guard_loopback
+    int64_t grace_ms                   # from the opening of the table on no wrong id counts
+    bint hears_start                   # somebody wants to know
+    bint hears_stop
+    bint hears_login
+    bint hears_logout
+
+cdef SessionTable visit_table          # None: the engine has no sessions
+cdef vault_t* visit_vault              # its memory
+cdef visit_policy_t visit_policy
+cdef cookie_name_t visit_name[2]       # by VISIT_
+cdef visit_t visit_now                 # of the request being answered
+cdef uint32_t visit_scratch_size
+cdef uint8_t* visit_scratch            # data of one session; one owner at a time
+cdef int64_t visit_full_logged_ms
+
+
+cdef int visit_open_room(SessionTable table, dict settings, host) except -1:
+    """Takes the settings of an engine that opens."""
+    global visit_table, visit_vault, visit_scratch, vault_in_use
+    events = getattr(host, "session_events", frozenset())
+    visit_now.number = 0
+    visit_policy.bind_agent = settings.get("session_bind_agent", True)
+    visit_policy.for_bots = settings.get("sessions_for_bots", False)
+    visit_policy.secure = settings.get("secure_cookies", False)
+    visit_policy.guard_loopback = settings.get("guard_loopback", False)
+    visit_policy.grace_ms = int(settings.get("forged_grace_s", 1800)) * 1000
+    visit_policy.hears_start = "start" in events
+    visit_policy.hears_stop = "stop" in events
+    visit_policy.hears_login = "login" in events
+    visit_policy.hears_logout = "logout" in events
+    visit_set_name(VISIT_ANONYMOUS, settings.get("session_cookie", "as"))
+    visit_set_name(VISIT_LOGIN, settings.get("login_cookie", "ls"))
+    if table is None:
+        return 0
+    visit_vault = vault_in_use = store_open(table)
+    visit_table = table
+    visit_scratch = <uint8_t*>malloc(visit_vault.data_size)
+    if visit_scratch == NULL:
+        raise MemoryError("no room for the data of a session")
+    visit_vault.idle_s = settings.get("session_timeout_s", 600)
+    visit_vault.auth_idle_s = settings.get("session_auth_timeout_s", 1800)
+    visit_vault.keep_s = settings.get("session_keep_s", 30 * 86400)
+    visit_vault.lifetime_s = settings.get("session_lifetime_s", 30 * 86400)
+    return 0
+
+
+cdef void visit_close_room() noexcept:
+    global visit_table, visit_vault, visit_scratch, vault_in_use
+    visit_table = None
+    visit_vault = vault_in_use = NULL
+    free(visit_scratch)
+    visit_scratch = NULL
+
+
+cdef int visit_set_name(int which, name) except -1:
+    cdef bytes text = ("__Host-" + name if visit_policy.secure else name).encode("ascii", "replace")
+    if not text or len(text) >= COOKIE_NAME_SIZE_MAX or not headers_all_of(text, SCAN_TOKEN):
+        raise ValueError(f"{name!r} cannot be the name of a cookie")
+    memcpy(visit_name[which].text, <const char*>text, len(text))
+    visit_name[which].size = len(text)
+    return 0
+
+
+cdef inline visit_t* visit_of(connection_t* c, const request_t* r, uint64_t number) except NULL:
+    """What the request brings, looked for once."""
+    if visit_now.number != number:
+        visit_now.number = number
+        visit_look(c, r)
+    return &visit_now
+
+
+cdef int visit_look(connection_t* c, const request_t* r) except -1:
+    """The login cookie counts before the other. Who has a session is active now."""
+    cdef cookies_t cookies[2]
+    cdef int which, i
+    visit_now.slot = -1
+    visit_now.shown = 0
+    visit_now.forged = False
+    if visit_vault == NULL:
+        return 0
+    cookie_find(r, visit_name, 2, cookies)
+    for which in range(VISIT_LOGIN, -1, -1):
+        for i in range(cookies[which].count):
+            visit_now.shown |= <uint8_t>(1 << which)
+            if visit_try(c, r, &cookies[which].found[i]):
+                session_touch(visit_vault, <uint32_t>visit_now.slot, vault_now_s(visit_vault))
+                visit_now.forged = False
+                return 0
+    if unlikely_(visit_now.forged):
+        visit_count_guess(c)
+    return 0
+
+
+cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie) except -1:
+    """Is this the id of a live session, and is it this browser's?"""
+    cdef vault_t* v = visit_vault
+    cdef uint8_t id[VAULT_ID_SIZE + IDENT_TAG_SIZE]
+    cdef int64_t slot = c.session_slot
+    cdef uint32_t version = 0
+    if cookie.size != IDENT_TEXT_SIZE or not ident_decode(cookie.at, cookie.size, id):
+        visit_now.forged = True
+        return False
+    if slot >= 0 and slot < v.capacity:
+        version = session_version(v, <uint32_t>slot, id)    # found without a search
+    if version == 0:
+        slot = session_find(v, id)
+        if slot >= 0:
+            version = session_version(v, <uint32_t>slot, id)
+    if unlikely_(version == 0):
+        if not ident_is_ours(v, cookie.at, cookie.size):
+            visit_now.forged = True
+        return False
+    if unlikely_(session_is_over(v, <uint32_t>slot, version, vault_now_s(v))):
+        visit_end(<uint32_t>slot, id, &v.shared.counts.expired)
+        return False
+    if unlikely_(v.heads[slot].agent != visit_agent(r)):
+        return False
+    c.session_slot = <int32_t>slot
+    visit_now.slot = slot
+    visit_now.version = version
+    memcpy(visit_now.id, id, VAULT_ID_SIZE)
+    return True
+
+
+cdef uint32_t visit_agent(const request_t* r) noexcept:
+    """What a session is bound to: the browser, as Node++ tells them, and the site if there are
+    several. 0: nothing."""
+    cdef const field_t* field
+    cdef const host_t* site
+    cdef uint64_t hash = 0
+    cdef uint64_t salt
+    if visit_policy.bind_agent:
+        memcpy(&salt, visit_vault.secret, 8)
+        field = request_find_field(r, <const uint8_t*>b"user-agent", 10)
+        hash = salt
+        if field != NULL:
+            hash += scan_hash(r.data + field.value_start, field.value_size)
+    if locate_snapshot is not None and locate_snapshot.host_count > 1:
+        site = snapshot_host(locate_snapshot, r.data + r.head.host_start, r.head.host_size)
+        hash = hash * 31 + scan_hash(<const uint8_t*>PyBytes_AS_STRING(<object>site.name),
+                                     PyBytes_GET_SIZE(<object>site.name))
+    if hash == 0:
+        return 0
+    hash *= <uint64_t>0x9E3779B97F4A7C15
+    return <uint32_t>(hash >> 32) | 1
+
+
+cdef int visit_count_guess(connection_t* c) except -1:
+    """An id that our key did not make. Who shows too many of them is reported to the host."""
+    cdef address_t address
+    cdef vault_t* v = visit_vault
+    cdef int outcome
+    if v.secret_is_new and clock_now_ms - v.shared.opened_ms < visit_policy.grace_ms:
+        return 0                       # from before the start, perhaps: nobody's fault
+    if not address_of(c.family, c.peer, &address):
+        return 0
+    if address_is_loopback(&address) and not visit_policy.guard_loopback:
+        return 0                       # a proxy of this machine stands for all visitors
+    outcome = guess_count(v, &address, vault_now_s(v))
+    if outcome == GUESS_NOTED:
+        return 0
+    try:
+        dispatch_host.address_blocked(transport_peer_text(c.family, c.peer),
+                                      visit_reasons[outcome])
+    except BaseException as problem:
+        dispatch_keep_interrupt(problem)
+        dispatch_log(1, f"an address could not be blocked: {type(problem).__name__}: {problem}")
+    return 0
+
+
+cdef dict visit_reasons = {
+    GUESS_MINUTE: f"more than {GUESS_MINUTE_MAX} forged session ids within a minute",
+    GUESS_HOUR: f"more than {GUESS_HOUR_MAX} forged session ids within an hour",
+    GUESS_EVER: f"more than {GUESS_EVER_MAX} forged session ids altogether"}
+
+
+cdef int visit_level(const visit_t* visit) noexcept:
+    """0: no session; 1: an anonymous one; else the level of the login."""
+    cdef session_copy_t copy
+    cdef uint32_t version
+    if visit.slot < 0:
+        return 0
+    if not visit.version & VAULT_LOGGED:
+        return 1
+    version = session_read(visit_vault, <uint32_t>visit.slot, visit.id, &copy, NULL, NULL)
+    return copy.level if version & VAULT_LOGGED else 1 if version else 0
+
+
+# Ends.
+
+
+cdef bint visit_end(uint32_t slot, const uint8_t* id, uint64_t* counter) except -1:
+    """Ends a session and tells those who want to know; False: another was quicker."""
+    cdef vault_t* v = visit_vault
+    cdef uint32_t version = session_version(v, slot, id)
+    cdef Session last = None
+    if visit_policy.hears_stop or (visit_policy.hears_logout and version & VAULT_LOGGED):
+        last = personal_last(slot, id)
+    if not session_remove(v, slot, id, counter):
+        return False
+    if last is not None:
+        if version & VAULT_LOGGED and visit_policy.hears_logout:
+            visit_tell("logout", last)
+        if visit_policy.hears_stop:
+            visit_tell("stop", last)
+    return True
+
+
+cdef bint visit_tell(str event, subject) except -1:
+    """Calls the hooks of an event; False: one of them refuses, or has failed."""
+    try:
+        return dispatch_host.session_event(event, subject) is not False
+    except BaseException as problem:
+        dispatch_keep_interrupt(problem)
+        dispatch_log(1, f"on_session {event}: {type(problem).__name__}: {problem}")
+    return False
+
+
+cdef int visit_expire() except -1:
+    """This turn's share of looking for sessions that are over."""
+    cdef vault_t* v = visit_vault
+    cdef uint8_t id[VAULT_ID_SIZE]
+    cdef uint32_t share = expiry_due(v)
+    cdef uint32_t now_s = vault_now_s(v)
+    cdef uint32_t version
+    cdef int64_t slot
+    if share == 0:
+        return 0
+    expiry_done(v, share)
+    while True:                        # ends: the share is used up
+        slot = expiry_next(v, now_s, &share)
+        if slot < 0:
+            return 0
+        version = lock_load(&v.heads[slot].version)
+        memcpy(id, v.heads[slot].id[version & 1], VAULT_ID_SIZE)
+        if lock_load(&v.heads[slot].version) == version and version & VAULT_LIVE:
+            visit_end(<uint32_t>slot, id, &v.shared.counts.expired)
+
+
+cdef bint visit_make_room(bint for_login) except -1:
+    """The table is full: the anonymous session that has been idle longest gives way to a login;
+    to others only if it is over anyway."""
+    cdef vault_t* v = visit_vault
+    cdef uint8_t id[VAULT_ID_SIZE]
+    cdef int64_t slot = expiry_give_way(v, id)
+    cdef uint32_t version
+    if slot < 0:
+        return False
+    version = session_version(v, <uint32_t>slot, id)
+    if version and session_is_over(v, <uint32_t>slot, version, vault_now_s(v)):
+        return visit_end(<uint32_t>slot, id, &v.shared.counts.expired)
+    return for_login and visit_end(<uint32_t>slot, id, &v.shared.counts.evicted)
+
+
+cdef int visit_note_full() except -1:
+    """Counted each time, said once a second."""
+    global visit_full_logged_ms
+    session_lock(visit_vault)
+    visit_vault.shared.counts.refused += 1
+    lock_give(&visit_vault.shared.lock)
+    if clock_now_ms - visit_full_logged_ms > 1000:
+        visit_full_logged_ms = clock_now_ms
+        dispatch_log(2, f"the table of {visit_vault.capacity} sessions is full: answering 503 "
+                        "(maxSessions)")
+    return 0
