@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._core import (
         ClientAddress,
+        CsrfError,
         Headers,
         MultiDict,
         Raw,
@@ -25,20 +26,26 @@ if TYPE_CHECKING:
         RequestError,
         RequestGone,
         Response,
+        Session,
+        SessionFull,
+        SessionsExhausted,
         UploadFile,
         current,
         raw,
     )
     from .app import App, asset
     from .errors import ConfigError, HTTPError, NodeppError, RouteError, StartError
+    from .sessions import AuthLevel
     from .statics import FileFlags
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "App": "app",
+    "AuthLevel": "sessions",
     "ClientAddress": "_core",
     "ConfigError": "errors",
+    "CsrfError": "_core",
     "FileFlags": "statics",
     "HTTPError": "errors",
     "Headers": "_core",
@@ -50,6 +57,9 @@ _HOMES = {
     "RequestGone": "_core",
     "Response": "_core",
     "RouteError": "errors",
+    "Session": "_core",
+    "SessionFull": "_core",
+    "SessionsExhausted": "_core",
     "StartError": "errors",
     "UploadFile": "_core",
     "asset": "app",
@@ -59,8 +69,10 @@ _HOMES = {
 
 __all__ = [
     "App",
+    "AuthLevel",
     "ClientAddress",
     "ConfigError",
+    "CsrfError",
     "FileFlags",
     "HTTPError",
     "Headers",
@@ -72,6 +84,9 @@ __all__ = [
     "RequestGone",
     "Response",
     "RouteError",
+    "Session",
+    "SessionFull",
+    "SessionsExhausted",
     "StartError",
     "UploadFile",
     "asset",

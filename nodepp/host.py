@@ -79,9 +79,9 @@ class Host:
         core = import_core()
         if isinstance(exc, core.RequestError):
             return HTTPError(exc.status, str(exc) or None)
-        if isinstance(exc, getattr(core, "SessionsExhausted", ())) and not self.expects(exc):
+        if isinstance(exc, core.SessionsExhausted) and not self.expects(exc):
             return HTTPError(exc.status, None, {"Retry-After": str(RETRY_AFTER_S)})
-        if isinstance(exc, getattr(core, "CsrfError", ())) and not self.expects(exc):
+        if isinstance(exc, core.CsrfError) and not self.expects(exc):
             # One line: whoever runs a site behind a proxy that changes Host has to learn of it.
             self.log(INF, f"{req.method} {req.target}: {exc}")
             return HTTPError(exc.status, str(exc))
@@ -251,11 +251,11 @@ def statics_of(app: App) -> Statics:
 
 def status_of(problem: BaseException) -> int:
     """The status that an exception is answered with."""
-    core = import_core()
     if isinstance(problem, NodeppError):
         return problem.status
-    named = (getattr(core, "SessionsExhausted", ()), getattr(core, "CsrfError", ()))
-    return problem.status if isinstance(problem, named) else 500
+    core = import_core()
+    named = isinstance(problem, (core.SessionsExhausted, core.CsrfError))
+    return int(problem.status) if named else 500
 
 
 def write_log(level: int, message: str) -> None:

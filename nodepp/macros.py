@@ -75,8 +75,21 @@ class Macro:
     def __getitem__(self, key: Any) -> Any:
         return self._read()[key]
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._read()[key] = value
+
+    def __delitem__(self, key: Any) -> None:
+        del self._read()[key]
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._read(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # SESSION_DATA.counter = 1
+        if name in Macro.__slots__:
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self._read(), name, value)
 
     def __eq__(self, other: object) -> bool:
         return bool(self._read() == plain(other))
@@ -133,6 +146,7 @@ class State:
         "escapes_new_lines",
         "keeps_content",
         "missing_snippets",
+        "session",
     )
 
     def __init__(self) -> None:
@@ -144,6 +158,7 @@ class State:
         self.escapes_new_lines = False
         self.keeps_content = False  # RES_KEEP_CONTENT was called for the current request
         self.missing_snippets: set[str] = set()  # names that a warning has named
+        self.session: Any = None  # the one that a hook is about, while it runs
 
 
 _HTML = {
@@ -192,6 +207,13 @@ def format_text(text: str, args: tuple[Any, ...]) -> str:
 state = State()
 
 
+def app_of_module() -> App:
+    """The App of the module that runs."""
+    if state.app is None:
+        raise RuntimeError("no application of the Node++ way has been loaded")
+    return state.app
+
+
 # Lines that do nothing in Python.
 
 PARSE_ONLY = 0x400  # ast.PyCF_ONLY_AST; importing ast costs 5 ms
@@ -200,6 +222,9 @@ PARSE_ONLY = 0x400  # ast.PyCF_ONLY_AST; importing ast costs 5 ms
 # is thrown away.
 STATEMENTS = frozenset(
     (
+        "CSRFT_OUT_INPUT",
+        "CSRFT_REFRESH",
+        "OUT_CSRFT",
         "OUT_HTML_FOOTER",
         "OUT_HTML_HEADER",
         "REDIRECT_TO_LANDING",

@@ -25,7 +25,7 @@ differs, and why:
   and the other numbers give 0.
 - #define in npp_app.h is a name of the module: NPP_APP_NAME, NPP_APP_DESCRIPTION,
   NPP_APP_KEYWORDS, QS_DEF_SQL_ESCAPE = True, QS_DEF_DONT_ESCAPE = True,
-  HTML_ESCAPE_NEW_LINES = True.
+  HTML_ESCAPE_NEW_LINES = True, NPP_REQUIRED_AUTH_LEVEL, NPP_LOGIN_URI.
 - Parameters come from the body of POST, PUT, PATCH and DELETE, and then from the query, which
   Node++ did not look at.
 - Paths are percent-decoded. RES_LOCATION keeps a status of 301, 302, 307 or 308 that was set.
@@ -34,26 +34,20 @@ differs, and why:
 - npp_minify is told what it minifies, and npp_render_md renders CommonMark: both give the text.
 - Not of Node++: asset("app.css"), the URL of a file that changes with its content.
 
-Not here yet, as they belong to later modules: sessions and users, messages and strings, services,
+- SESSION has the fields that a session of nodepp has; REQUEST.session has the methods: login(),
+  logout(). `class app_session_data_t` is the struct of that name: annotated fields with defaults,
+  which SESSION_DATA reads and writes. Without it SESSION_DATA is a dict. In npp_app_session_done
+  and npp_app_user_logout they are what has ended.
+- npp_require_auth and the levels guard files too; who is logged in but too low gets 403, not 404;
+  of several rules the longest wins, and a path covers all below it.
+
+Not here yet, as they belong to later modules: users, messages and strings, services,
 CALL_HTTP, JSON_*. One such application runs per process, as in Node++.
 """
 
 from __future__ import annotations
 
-import sys
-
-from .app import App, import_core
-from .errors import HTTPError, RouteError
-from .macros import (
-    current,
-    escape_html,
-    escape_nothing,
-    escape_sql,
-    refuse_bare_macros,
-    state,
-)
 from .npp_files import (
-    AUTH_LEVEL_NONE,
     OUT_SNIPPET,
     OUT_SNIPPET_MD,
     asset,
@@ -147,27 +141,105 @@ from .npp_response import (
     RES_STATUS,
     WAR,
 )
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import ModuleType
-    from typing import Any, Callable
+from .npp_session import (
+    ADMIN,
+    AUTH_CREATE,
+    AUTH_DELETE,
+    AUTH_FULL,
+    AUTH_LEVEL_ADMIN,
+    AUTH_LEVEL_ANONYMOUS,
+    AUTH_LEVEL_AUTHENTICATED,
+    AUTH_LEVEL_CUSTOMER,
+    AUTH_LEVEL_LOGGED,
+    AUTH_LEVEL_LOGGEDIN,
+    AUTH_LEVEL_MODERATOR,
+    AUTH_LEVEL_NOBODY,
+    AUTH_LEVEL_NONE,
+    AUTH_LEVEL_ROOT,
+    AUTH_LEVEL_STAFF,
+    AUTH_LEVEL_USER,
+    AUTH_NONE,
+    AUTH_READ,
+    AUTH_UPDATE,
+    AUTHENTICATED,
+    CSRFT_OK,
+    CSRFT_OUT_INPUT,
+    CSRFT_REFRESH,
+    CUSTOMER,
+    ERR_CSRFT,
+    ERR_INT_SERVER_ERROR,
+    ERR_SERVER_TOOBUSY,
+    IS_AUTH_CREATE,
+    IS_AUTH_DELETE,
+    IS_AUTH_READ,
+    IS_AUTH_UPDATE,
+    IS_SESSION,
+    LOGGED,
+    LOGGEDIN,
+    MODERATOR,
+    OK,
+    OUT_CSRFT,
+    ROOT,
+    SESSION,
+    SESSION_DATA,
+    STAFF,
+    UID,
+    npp_eng_session_start,
+    npp_require_auth,
+)
+from .npp_start import app_from_module as app_from_module
 
 __all__ = [
+    "ADMIN",
     "ALWAYS",
     "APPEND_CSS",
     "APPEND_SCRIPT",
+    "AUTHENTICATED",
+    "AUTH_CREATE",
+    "AUTH_DELETE",
+    "AUTH_FULL",
+    "AUTH_LEVEL_ADMIN",
+    "AUTH_LEVEL_ANONYMOUS",
+    "AUTH_LEVEL_AUTHENTICATED",
+    "AUTH_LEVEL_CUSTOMER",
+    "AUTH_LEVEL_LOGGED",
+    "AUTH_LEVEL_LOGGEDIN",
+    "AUTH_LEVEL_MODERATOR",
+    "AUTH_LEVEL_NOBODY",
     "AUTH_LEVEL_NONE",
+    "AUTH_LEVEL_ROOT",
+    "AUTH_LEVEL_STAFF",
+    "AUTH_LEVEL_USER",
+    "AUTH_NONE",
+    "AUTH_READ",
+    "AUTH_UPDATE",
+    "CSRFT_OK",
+    "CSRFT_OUT_INPUT",
+    "CSRFT_REFRESH",
+    "CUSTOMER",
     "DBG",
     "DDBG",
     "ERR",
+    "ERR_CSRFT",
+    "ERR_INT_SERVER_ERROR",
+    "ERR_SERVER_TOOBUSY",
     "FALSE",
     "HOST",
     "INF",
+    "IS_AUTH_CREATE",
+    "IS_AUTH_DELETE",
+    "IS_AUTH_READ",
+    "IS_AUTH_UPDATE",
+    "IS_SESSION",
+    "LOGGED",
+    "LOGGEDIN",
+    "MODERATOR",
     "NPP_PROTOCOL",
+    "OK",
     "OUT",
     "OUTSS",
     "OUT_BIN",
+    "OUT_CSRFT",
     "OUT_HTML_FOOTER",
     "OUT_HTML_HEADER",
     "OUT_SNIPPET",
@@ -235,108 +307,24 @@ __all__ = [
     "RES_LOCATION",
     "RES_REDIRECT",
     "RES_STATUS",
+    "ROOT",
+    "SESSION",
+    "SESSION_DATA",
+    "STAFF",
     "TRUE",
+    "UID",
     "URI",
     "WAR",
     "asset",
     "npp_add_host",
     "npp_add_to_static_res",
+    "npp_eng_session_start",
     "npp_get_snippet",
     "npp_get_snippet_len",
     "npp_minify",
     "npp_render_md",
+    "npp_require_auth",
 ]
 
 TRUE = True
 FALSE = False
-
-
-def app_from_module(module: ModuleType) -> App:
-    """The App of a module written in the Node++ way.
-
-    Takes npp_app_main, the six other hooks (npp_app_init, npp_app_done, npp_app_session_init,
-    npp_app_session_done, npp_app_user_login, npp_app_user_logout), and of the optional ones
-    npp_app_every_spare_second, npp_app_every_minute and npp_app_custom_message_page(code). Raises
-    RouteError without npp_app_main, and for lines that name a macro which must be called.
-    """
-    main = getattr(module, "npp_app_main", None)
-    if not callable(main):
-        raise RouteError(f"{module.__name__} has no function npp_app_main")
-    refuse_bare_macros(module)
-    app = App()
-    _read_defines(module)
-    app.set_fallback(_main_handler(app, main), flags=import_core().FLAG_NO_REQUEST)
-    _register_hooks(app, module)
-    state.app = app
-    state.missing_snippets.clear()
-    return app
-
-
-def _main_handler(app: App, main: Callable[[], Any]) -> Callable[[], Any]:
-    def npp_app_main() -> Any:
-        state.keeps_content = False
-        result = main()
-        if result is not None:
-            return result
-        request = current()
-        if request.status >= 400 and not state.keeps_content:
-            raise HTTPError(request.status)  # drops what was written, and asks for the page
-        return None
-
-    return npp_app_main
-
-
-def _register_hooks(app: App, module: ModuleType) -> None:
-    init = getattr(module, "npp_app_init", None)
-    if init is not None:
-        app.on_start(_init_handler(init))
-    done = getattr(module, "npp_app_done", None)
-    if done is not None:
-        app.on_stop(done)
-    for name, register in (
-        ("npp_app_session_init", app.on_session_start),
-        ("npp_app_session_done", app.on_session_stop),
-        ("npp_app_user_login", app.on_login),
-        ("npp_app_user_logout", app.on_logout),
-    ):
-        hook = getattr(module, name, None)
-        if hook is not None:
-            register(_without_argument(hook))
-    for name, seconds in (("npp_app_every_spare_second", 1), ("npp_app_every_minute", 60)):
-        hook = getattr(module, name, None)
-        if hook is not None:
-            app.every(seconds)(hook)
-    page = getattr(module, "npp_app_custom_message_page", None)
-    if page is not None:
-        app.error(*range(400, 600))(lambda req: page(req.status))
-
-
-def _init_handler(init: Callable[..., Any]) -> Callable[[], bool]:
-    def npp_app_init() -> bool:
-        # C passes argc and argv, and so do we to a function that wants them.
-        takes_arguments = getattr(getattr(init, "__code__", None), "co_argcount", 0) == 2
-        result = init(len(sys.argv), sys.argv) if takes_arguments else init()
-        return result is None or bool(result)  # in Python a forgotten return is no refusal
-
-    return npp_app_init
-
-
-def _without_argument(hook: Callable[[], Any]) -> Callable[[Any], Any]:
-    def call(subject: Any) -> Any:
-        return hook()
-
-    return call
-
-
-def _read_defines(module: ModuleType) -> None:
-    """Takes over the #defines of npp_app.h, here names of the module."""
-    state.app_name = str(getattr(module, "NPP_APP_NAME", "Node++ Web Application"))
-    state.app_description = str(getattr(module, "NPP_APP_DESCRIPTION", ""))
-    state.app_keywords = str(getattr(module, "NPP_APP_KEYWORDS", ""))
-    state.escapes_new_lines = bool(getattr(module, "HTML_ESCAPE_NEW_LINES", False))
-    if getattr(module, "QS_DEF_SQL_ESCAPE", False):
-        state.escape = escape_sql
-    elif getattr(module, "QS_DEF_DONT_ESCAPE", False):
-        state.escape = escape_nothing
-    else:
-        state.escape = escape_html

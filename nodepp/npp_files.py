@@ -7,21 +7,17 @@ Uses macros.py. Applications import all names from npp.py, which says what diffe
 from __future__ import annotations
 
 from . import log
-from .errors import RouteError
-from .macros import current, state
+from .macros import app_of_module, current, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
-    from .app import App
     from .snippets import Snippets
 
 # Warnings that a snippet is not there, one for each name. The name may come from a visitor, who
 # shall not fill memory or log: past this there are no more warnings.
 MISSING_COUNT_MAX = 1000
-
-AUTH_LEVEL_NONE = 0  # whoever asks; the other levels of Node++ come with users
 
 
 def OUT_SNIPPET(name: str) -> None:
@@ -66,7 +62,7 @@ def _snippet(name: str, read: Callable[[str, str], bytes]) -> bytes:
     except LookupError as exc:
         if name not in state.missing_snippets and len(state.missing_snippets) < MISSING_COUNT_MAX:
             state.missing_snippets.add(name)
-            _app().host.log(log.WAR, str(exc))
+            app_of_module().host.log(log.WAR, str(exc))
         return b""
 
 
@@ -99,7 +95,7 @@ def npp_add_to_static_res(host: str, name: str, text: str | bytes) -> bool:
     """Serves text as a static resource: host "" is the main one, name a path such as "sitemap.xml",
     whose extension gives the type. Later calls replace it.
     """
-    _app().add_static(name, text, host=host)
+    app_of_module().add_static(name, text, host=host)
     return True
 
 
@@ -108,18 +104,13 @@ def npp_add_host(
     res: str = "",
     resmin: str = "",
     snippets: str = "",
-    required_auth_level: int = AUTH_LEVEL_NONE,
+    required_auth_level: int | None = None,
 ) -> bool:
     """Serves another host from folders of its own, for npp_app_init. Relative folders begin where
-    the application lies; "" is none. RouteError for a level other than AUTH_LEVEL_NONE: there are
-    no users yet, and a host that was meant to be closed must not be open.
+    the application lies; "" is none. required_auth_level: one of AUTH_LEVEL_; None, what the main
+    host asks for.
     """
-    if required_auth_level != AUTH_LEVEL_NONE:
-        raise RouteError(
-            f"npp_add_host({host!r}): required_auth_level {required_auth_level!r} cannot be kept,"
-            " for there are no users yet: only AUTH_LEVEL_NONE"
-        )
-    _app().add_host(host, res, resmin, snippets)
+    app_of_module().add_host(host, res, resmin, snippets, required_auth_level)
     return True
 
 
@@ -127,17 +118,11 @@ def asset(name: str, host: str = "") -> str:
     """The URL of a static resource with the fingerprint of its content: asset("app.css") gives
     "/app.3f2a9c1b2d.css". host: the one that is asked, if it is not given.
     """
-    return _app().asset(name, host or _host())
-
-
-def _app() -> App:
-    if state.app is None:
-        raise RuntimeError("no application of the Node++ way has been loaded")
-    return state.app
+    return app_of_module().asset(name, host or _host())
 
 
 def _snippets() -> Snippets:
-    statics = _app().statics
+    statics = app_of_module().statics
     if statics is None:
         raise RuntimeError("the application is not being served: there are no snippets yet")
     return statics.snippets

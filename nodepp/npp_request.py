@@ -149,7 +149,7 @@ QS_SIZE_MAX = 255
 QS_TEXT_SIZE_MAX = 65535
 
 
-def _parameter(name: str) -> str | None:
+def parameter(name: str) -> str | None:
     """A parameter as it was sent: from the body of a method that has one, else from the query."""
     request = current()
     if request.method in ("POST", "PUT", "PATCH", "DELETE"):
@@ -171,7 +171,7 @@ def _body_parameter(request: Request, name: str) -> str | None:
 
 
 def _text(name: str, default: Any, size_max: int, escape: Callable[[str], str]) -> Any:
-    value = _parameter(name)
+    value = parameter(name)
     return default if value is None else escape(value[:size_max])
 
 
@@ -255,7 +255,7 @@ def QS_TEXT_DONT_ESCAPE(name: str, default: Any = "") -> Any:
 
 
 def _integer(name: str, default: Any, lowest: int, highest: int) -> Any:
-    value = (_parameter(name) or "").strip()
+    value = (parameter(name) or "").strip()
     digits = value[1:] if value[:1] in ("-", "+") else value
     # Python's int() also takes "1_000" and digits of other scripts, and more of them than fits a
     # column.
@@ -284,7 +284,7 @@ def QSL(name: str, default: Any = 0) -> Any:
 
 def QSD(name: str, default: Any = 0.0) -> Any:
     """A parameter as a float; default (0.0) without it, and for what is no finite number."""
-    value = (_parameter(name) or "").strip()
+    value = (parameter(name) or "").strip()
     if "_" in value or not value.isascii():
         return default
     try:
@@ -303,7 +303,7 @@ def QSB(name: str, default: Any = False) -> Any:
     """A parameter as a bool: true if it begins with t, T or 1, or is "on" as a ticked box sends it;
     default without it.
     """
-    value = _parameter(name)
+    value = parameter(name)
     return default if value is None else value[:1] in ("t", "T", "1") or value == "on"
 
 

@@ -115,9 +115,6 @@ class Server:
         app = site.app
         app.host.verbose = self.verbose
         router = app.freeze()
-        from .app import import_core
-        if not hasattr(import_core(), "SessionTable"):  # TEMPORARY
-            return self._serve_with(site, router, None)
         opened = open_table(self.config, app.session_class, log.write)
         try:
             self._serve_with(site, router, opened)
@@ -183,8 +180,7 @@ class Server:
         _core = import_core()
         settings = self.config.engine_settings()
         try:
-            if opened is not None:  # TEMPORARY
-                settings.update(visitor_settings(app, self.config, opened.table))
+            settings.update(visitor_settings(app, self.config, opened.table))
         except RouteError as error:
             raise StartError(str(error)) from None
         settings["wakeup_fd"] = self._signals.wakeup_fd

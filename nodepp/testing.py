@@ -129,8 +129,8 @@ class Client:
             self.app.stop()
             if self.app.statics is not None:
                 self.app.statics.end()
-            if self._sessions is not None:
-                self._sessions.close()
+            assert self._sessions is not None
+            self._sessions.close()
             self._sessions = None
 
     def _start(self) -> None:
@@ -140,15 +140,6 @@ class Client:
             options: Any = Options(**self._options)
             statics = self.app.statics = Statics(self.app, options)
             router = self.app.freeze()
-            if not hasattr(import_core(), "SessionTable"):  # TEMPORARY
-                self.app.start()
-                statics.load()
-                if options.precompress:
-                    statics.precompress()
-                threshold = options.compress_threshold if options.compress else -1
-                self._settings = {**SETTINGS, "compress_threshold": threshold, **self._given}
-                self._router = router
-                return
             sessions = open_table(self._config, self.app.session_class, self.app.host.log)
             try:
                 self.app.start()

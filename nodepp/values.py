@@ -147,7 +147,7 @@ def _cookie_name(text: str) -> str:
     return text
 
 
-def _page(text: str) -> str:
+def page_path(text: str) -> str:
     """The path of a page of this server: "/login". The leading slash is optional, as in Node++."""
     path = text if text.startswith("/") else "/" + text
     is_plain = path.isascii() and path.isprintable() and not set(path) & set(' ?#%\\"<>')
@@ -157,7 +157,7 @@ def _page(text: str) -> str:
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    "auth_level": _auth_level, "cookie": _cookie_name, "page": _page,
+    "auth_level": _auth_level, "cookie": _cookie_name, "page": page_path,
 }  # fmt: skip
 
 

@@ -109,12 +109,13 @@ class Visitors(PublicFiles):
         of a host. RouteError when a rule for everything asks for less than the setting.
         """
         rules = dict(self._auth_rules)
+        level = config.required_auth_level
         if not config.is_set("required_auth_level"):
-            rules.setdefault(("", ""), self.default_level)
-        elif rules.setdefault(("", ""), config.required_auth_level) < config.required_auth_level:
+            level = self.default_level
+        if rules.setdefault(("", ""), level) < level:
             raise RouteError(
                 f"app.require_auth: level {rules['', '']} for everything, but requiredAuthLevel is"
-                f" {config.required_auth_level}: leave out one of them"
+                f" {level}: leave out one of them"
             )
         return [(host, path, level) for (host, path), level in rules.items()]
 

@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from nodepp import RouteError, npp, npp_files
+from nodepp import npp, npp_files
 from nodepp.npp import app_from_module
 from nodepp.testing import Client
 
@@ -135,11 +135,6 @@ def test_hosts_and_generated_files_are_added_in_init(tmp_path):
         assert client.get("/b.css").text == "b{c:d}"
         assert client.get("/a.bin").body == b"\x00"
         assert client.get("/").text == "own"
-
-
-def test_a_host_for_users_is_refused_until_there_are_users(ask):
-    with pytest.raises(RouteError, match="there are no users yet"):
-        npp.npp_add_host("example.com", "res", "resmin", "snippets", 10)
 
 
 def test_assets_are_those_of_the_host_that_is_asked(ask):
