@@ -7,10 +7,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import pathlib
 import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from typing import Annotated
 
 import msgspec
@@ -573,17 +575,34 @@ def test_a_name_that_cannot_be_is_refused(start):
         start(path="n" * 300)
 
 
+@pytest.fixture
+def open_folder():
+    """One that everybody may enter, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield pathlib.Path(name)
+
+
 @needs_root
-def test_what_we_may_not_open_is_said(start, path):
-    filled(start)
-    path.parent.chmod(0o755)
+@pytest.mark.parametrize(("name", "which"), [("ours.npp", "The file"), ("new.npp", "{folder}")])
+def test_what_we_may_not_open_is_said(start, open_folder, name, which):
+    start(path=open_folder / "ours.npp").close()
     os.seteuid(NOBODY)
     try:
-        with pytest.raises(StartError, match="permission denied") as error:
-            start()
+        with pytest.raises(StartError) as error:
+            start(path=open_folder / name)
     finally:
         os.seteuid(0)
-    assert "sessions.npp" in str(error.value) or "writable" in str(error.value)
+    assert str(error.value).endswith(
+        f": permission denied. {which.format(folder=open_folder)} has to be writable for user"
+        " 65534.")
+
+
+def test_a_folder_in_the_way_of_the_new_file_is_said(start, path, tmp_path):
+    (tmp_path / "sessions.npp.new").mkdir()
+    with pytest.raises(StartError, match="sessionFile="):
+        start()
+    assert files_of(tmp_path) == ["sessions.npp.new"]
 
 
 @needs_root
@@ -836,18 +855,18 @@ def test_dicts_become_a_class_and_dicts_again(start, log):
 
 KILLED = """
 import os, signal, sys
-from nodepp.sessions import file, table
+from nodepp.sessions import file, restore, table
 class Settings:
     session_file, max_sessions, session_data_size = sys.argv[1], int(sys.argv[3]), 256
 def die(*args):
     os.kill(os.getpid(), signal.SIGKILL)
 where, _, name = sys.argv[2].partition(".")
-setattr({"table": table, "file": file, "os": os}[where], name, die)
+setattr({"restore": restore, "file": file, "os": os}[where], name, die)
 table.open_table(Settings, None, print)
 """
 
 
-@pytest.mark.parametrize("moment", ["table.fill_from", "file.fill", "os.fsync", "os.rename"])
+@pytest.mark.parametrize("moment", ["restore.fill_from", "file.fill", "os.fsync", "os.rename"])
 @pytest.mark.parametrize("max_sessions", [50, 80])
 def test_a_server_killed_while_it_converts_leaves_the_old_file(
     start, path, moment, max_sessions, log
@@ -897,7 +916,7 @@ def test_a_start_that_fails_later_gives_the_file_back(start, path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(file.SessionFile, "begin", fail)
-        with pytest.raises(OSError):
+        with pytest.raises(StartError, match="Input/output error"):
             start()
     assert start().restored == 3
 

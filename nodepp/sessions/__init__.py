@@ -3,8 +3,9 @@ declare for them, the levels of access, the lists of addresses.
 
     levels              AuthLevel, and how a level is written in settings
     schema, convert     a declared class as a record; data of one layout as data of another
-    file, header        the session file: locked, allocated, checked
-    table               open_table(): the core's table, in that file or without one
+    table               open_table(): the core's table, in a file or without one
+    file, header, disk  the session file: locked, allocated, checked
+    restore             what lives in it, also when it was made for other settings
     addresses, lists    blacklist.txt, whitelist.txt
 
 Sessions themselves (the table, req.session) are the core's. Names are imported when they are first

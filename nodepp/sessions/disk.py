@@ -28,19 +28,23 @@ def refused(shown: str, error: Exception, path: str) -> StartError:
         return error
     if number == errno.EISDIR:
         text = "that is a folder. Name a file in it, e.g. " + os.path.join(path, "sessions.npp")
-    elif number == errno.ENOENT:
+    elif number == errno.ENOENT and not os.path.isdir(folder):
         text = f"there is no folder {folder}. Make it, or name another file"
     elif number == errno.ENOTDIR:
         text = f"{folder} is no folder. Name another file"
     elif number in (errno.EACCES, errno.EPERM):
-        exists = os.path.lexists(path)
-        which = "The file" if exists and not os.access(path, os.R_OK | os.W_OK) else folder
+        which = folder if not os.path.lexists(path) or _may_write(path) else "The file"
         text = f"permission denied. {which} has to be writable for user {os.geteuid()}"
     elif number in (errno.ENOLCK, errno.EOPNOTSUPP):
         text = "its file system has no locks. Name a file on a local disk"
     else:
         text = (error.strerror if isinstance(error, OSError) else "") or str(error)
     return StartError(f"{shown}: {text}.")
+
+
+def _may_write(path: str) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return os.access(path, os.R_OK | os.W_OK, effective_ids=effective)
 
 
 def fill(descriptor: int, size: int) -> None:

@@ -116,7 +116,6 @@ class SessionFile:
         import fcntl
 
         other = self.path + ".new"
-        remove(other)              # of one that was killed while it made it; the lock is ours now
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._next = os.open(other, flags, 0o600)
@@ -207,10 +206,14 @@ def hold(name: str, write: Write) -> SessionFile:
     try:
         _own(held)
         held.read()
+        remove(path + ".new")           # of one that was killed while it made it
+    except OSError as error:
+        held.discard_if_empty()
+        os.close(descriptor)
+        raise refused(held.shown, error, path) from None
     except BaseException:
         os.close(descriptor)
         raise
-    remove(path + ".new")              # of one that was killed while it made it
     return held
 
 
