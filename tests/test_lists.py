@@ -146,6 +146,9 @@ def test_after_a_mistake_the_entries_stay_what_they_were(path):
     with pytest.raises(ConfigError):
         found.load()
     assert has(found, "1.2.3.4")
+    assert not found.has_changed()          # it would be read again every other second
+    path.write_text("5.6.7.8\n")
+    assert found.has_changed()
 
 
 def test_a_folder_is_no_list(tmp_path):

@@ -70,9 +70,10 @@ class ListFile:
     def load(self, required: bool = False) -> None:
         """Reads the file; one that is not there is empty, unless it is required.
 
-        ConfigError with file and line; the entries stay what they were then.
+        ConfigError with file and line; the entries stay what they were then, and the file has not
+        changed until somebody writes it again: a long list is not read every other second.
         """
-        stamp = _stamp_of(self.path)
+        self._stamp = _stamp_of(self.path)
         try:
             text = _read(self.path) if self.path else None
         except OSError as error:
@@ -81,7 +82,6 @@ class ListFile:
             raise ConfigError(f"{self.setting}={self.path}: there is no such file.")
         self.entries = _parse(self.path, text or "")
         self.exists = text is not None
-        self._stamp = stamp
         self.unwritten = [it for it in self.unwritten if not self.covers(it.ranges, written=True)]
 
     def has_changed(self) -> bool:
