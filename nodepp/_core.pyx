@@ -106,3 +106,4 @@ include "core/engine.pxi"
 # beside: doors for the tests
 include "core/probe.pxi"
 include "core/probe_form.pxi"
+include "core/probe_session.pxi"

@@ -17,6 +17,12 @@ cdef expiry_idle_t expiry_idle[EXPIRY_IDLE_COUNT]   # the oldest last
 cdef int expiry_idle_count
 
 
+cdef void expiry_open() noexcept nogil:
+    """Nobody is noted: another table may have been in use."""
+    global expiry_idle_count
+    expiry_idle_count = 0
+
+
 cdef uint32_t expiry_due(const vault_t* v) noexcept nogil:
     """How many slots are to be looked at by now."""
     cdef int64_t waited_ms = clock_now_ms - v.shared.sweep_ms

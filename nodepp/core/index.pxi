@@ -97,23 +97,27 @@ cdef inline void index_end(vault_t* v) noexcept nogil:
 
 
 cdef void index_clear(vault_t* v) noexcept nogil:
-    """No keys; all blocks are free."""
+    """No keys; all blocks are free. Between index_begin and index_end, as index_put: while an index
+    is made anew nobody must find it empty."""
     cdef uint32_t i
-    index_begin(v)
     for i in range(v.block_max):
         v.free_block[i] = v.block_max - 1 - i
     v.shared.free_block_count = v.block_max
     lock_store(&v.shared.block_count, 0)
-    index_end(v)
 
 
 cdef void index_insert(vault_t* v, uint64_t key, uint32_t slot) noexcept nogil:
     """Adds a key that is not there."""
+    index_begin(v)
+    index_put(v, key, slot)
+    index_end(v)
+
+
+cdef void index_put(vault_t* v, uint64_t key, uint32_t slot) noexcept nogil:
     cdef uint32_t d = 0
     cdef uint32_t at, size
     cdef uint64_t* keys
     cdef uint32_t* slots
-    index_begin(v)
     if v.shared.block_count == 0:
         index_add_block(v, 0, key)
     else:
@@ -133,7 +137,6 @@ cdef void index_insert(vault_t* v, uint64_t key, uint32_t slot) noexcept nogil:
     v.block_size[d] = <uint16_t>(size + 1)
     if at == 0:
         v.block_first[d] = key
-    index_end(v)
 
 
 cdef bint index_remove(vault_t* v, uint64_t key) noexcept nogil:

@@ -43,7 +43,7 @@ cdef class Session:
     cdef session_copy_t meta
     cdef bytes label                   # the name of who is logged in, UTF-8
     # A dict
-    cdef dict values                   # None: not decoded yet
+    cdef dict held                     # None: not decoded yet
     cdef bytes base                    # what it was decoded from
     cdef set changed                   # keys that were set or deleted; None: none
     cdef bint cleared                  # whatever else there was is to go
@@ -305,7 +305,7 @@ cdef void personal_reset(Session s) noexcept:
     s.live = s.local = s.fresh = s.loaded = s.rekeyed = s.altered = s.cookie_due = False
     s.entering = False
     s.ended = s.keep = s.cleared = s.nested = s.record_changed = False
-    s.values = None
+    s.held = None
     s.base = s.label = None
     s.changed = None
     memset(s.changed_fields, 0, sizeof(s.changed_fields))
@@ -337,13 +337,13 @@ cdef int personal_load(Session s) except -1:
 
 cdef inline dict personal_values(Session s):
     """What it holds, decoded when it is first looked at."""
-    if s.values is not None:
-        return s.values
+    if s.held is not None:
+        return s.held
     if personal_defaults is not None:
         raise TypeError(f"{type(s).__name__} has declared fields: they are attributes, not items")
     personal_load(s)
-    s.values = settle_unpack(s.base)
-    return s.values
+    s.held = settle_unpack(s.base)
+    return s.held
 
 
 cdef int personal_check_writable(Session s) except -1:
@@ -406,7 +406,7 @@ cdef int personal_blank(Session s) except -1:
 
 cdef int personal_forget(Session s) except -1:
     """No data."""
-    s.values = None if personal_defaults is not None else {}
+    s.held = None if personal_defaults is not None else {}
     s.base = b""
     s.changed = None
     s.cleared = s.nested = False
@@ -475,7 +475,7 @@ cdef Session personal_last(uint32_t slot, const uint8_t* id):
         try:
             personal_values(last)
         except ValueError:
-            last.values = {}
+            last.held = {}
     return last
 
 

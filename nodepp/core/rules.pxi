@@ -166,7 +166,10 @@ cdef int rules_level(const uint8_t* authority, size_t authority_size, const uint
     if host != rules_hosts:
         level = rules_match(host, path, size)
     if level == RULES_NONE:
+        # It may guard what the host leaves open, but not open what the host guards.
         level = rules_match(rules_hosts, path, size)
+        if level < host.default_level and host != rules_hosts:
+            level = host.default_level
     if level == RULES_NONE:
         level = host.default_level
     if level == RULES_NONE:

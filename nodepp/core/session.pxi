@@ -318,6 +318,7 @@ cdef void session_mend(vault_t* v) noexcept nogil:
     """Makes index, bits and counters anew from the slots. Under the lock."""
     cdef uint32_t slot
     cdef session_t* s
+    index_begin(v)
     v.shared.used_count = v.shared.first_free = v.shared.highest_used = 0
     memset(v.used_bits, 0, (<size_t>v.capacity + 63) // 64 * 8)
     index_clear(v)
@@ -326,6 +327,7 @@ cdef void session_mend(vault_t* v) noexcept nogil:
         if s.version & VAULT_LIVE:
             session_mend_slot(v, slot)
     v.shared.first_free = 0
+    index_end(v)
 
 
 cdef bint session_mend_slot(vault_t* v, uint32_t slot) noexcept nogil:
@@ -336,5 +338,5 @@ cdef bint session_mend_slot(vault_t* v, uint32_t slot) noexcept nogil:
         lock_store(&s.version, vault_next(s.version, 0))
         return False
     session_take(v, slot)
-    index_insert(v, key, slot)
+    index_put(v, key, slot)
     return True

@@ -78,7 +78,7 @@ cdef int settle_check_fits(Session s, str key, value) except -1:
             size = room + 1
         if size <= room and not s.nested:
             return 0
-    return settle_check_size(s, settle_encode(s.values))
+    return settle_check_size(s, settle_encode(s.held))
 
 
 cdef int settle_check_size(Session s, bytes data) except -1:
@@ -111,9 +111,9 @@ cdef int settle_data(Session s) except -1:
         if s.record_changed:
             settle_write(s, bytes(s.record))
         return 0
-    if s.values is None or not (s.nested or s.cleared or s.changed is not None):
+    if s.held is None or not (s.nested or s.cleared or s.changed is not None):
         return 0
-    data = settle_encode(s.values)
+    data = settle_encode(s.held)
     if data != s.base or s.cleared:
         settle_check_size(s, data)
         settle_write(s, data)
@@ -201,16 +201,16 @@ cdef bytes settle_merge(Session s):
         declared_merge(s, visit_scratch, meta.data_size)
         return bytes(s.record)
     base = visit_scratch[:meta.data_size]
-    if s.values is None:
+    if s.held is None:
         s.base = base
         return base
     latest = {} if s.cleared else settle_unpack(base)
     for key in settle_changed(s):
-        if key in s.values:
-            latest[key] = s.values[key]
+        if key in s.held:
+            latest[key] = s.held[key]
         else:
             latest.pop(key, None)
-    s.values = latest
+    s.held = latest
     s.base = base
     return settle_encode(latest)
 
@@ -221,7 +221,7 @@ cdef set settle_changed(Session s):
     changed = set(s.changed or ())
     if s.nested:
         before = settle_unpack(s.base)
-        for key, value in s.values.items():
+        for key, value in s.held.items():
             if isinstance(value, (dict, list)) and (key not in before or before[key] != value):
                 changed.add(key)
     s.changed = changed
@@ -251,8 +251,8 @@ cdef object settle_add(Session s, str name, amount):
         data = settle_encode(latest)
         settle_check_size(s, data)
         if settle_try(s, data):
-            if s.values is not None:
-                s.values[name] = total
+            if s.held is not None:
+                s.held[name] = total
             return total
     raise RuntimeError(f"a session was changed by others {SETTLE_TRY_MAX} times in a row")
 
@@ -266,23 +266,29 @@ cdef object settle_sum(dict values, str name, amount):
 
 cdef dict settle_latest(Session s):
     """What the session holds in the table now; None: it has gone. Of what this request has seen
-    before, the keys that it has not changed are brought up to date."""
+    before, the keys that it has not changed are brought up to date; a value that is the same stays
+    the same object, for the handler may hold it."""
     cdef session_copy_t meta
     cdef uint8_t name[SESSION_NAME_SIZE_MAX]
-    cdef dict latest, seen
+    cdef dict latest, seen, before
     cdef uint32_t version = session_read(visit_vault, s.slot, s.key, &meta, visit_scratch, name)
     if version == 0:
         return None
     base = visit_scratch[:meta.data_size]
     latest = settle_unpack(base)
-    if s.values is not None:
+    if s.held is not None:
         seen = settle_unpack(base)
-        for key in settle_changed(s):
-            if key in s.values:
-                seen[key] = s.values[key]
+        before = settle_unpack(s.base)
+        changed = settle_changed(s)
+        for key, value in before.items():
+            if seen.get(key) == value and key in s.held:
+                seen[key] = s.held[key]
+        for key in changed:
+            if key in s.held:
+                seen[key] = s.held[key]
             else:
                 seen.pop(key, None)
-        s.values = seen
+        s.held = seen
     s.base = base
     s.version = version
     if not s.altered:
@@ -326,7 +332,7 @@ cdef int settle_discard(Request req) except -1:
     elif not s.ended:
         s.rekeyed = s.altered = s.entering = s.cookie_due = s.local = False
         s.loaded = False
-        s.values = None
+        s.held = None
         s.changed = None
         s.cleared = s.nested = s.record_changed = False
         memset(s.changed_fields, 0, sizeof(s.changed_fields))

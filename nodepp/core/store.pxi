@@ -79,7 +79,11 @@ cdef class SessionTable:
         """A new session, empty; its id. SessionsExhausted."""
         cdef uint8_t id[VAULT_ID_SIZE]
         cdef uint32_t slot
-        store_start(self, agent, id, &slot)
+        try:
+            store_start(self, agent, id, &slot)
+        except SessionsExhausted:
+            store_count_refused(&self.vault)
+            raise
         return id[:VAULT_ID_SIZE]
 
     def find(self, id: bytes) -> int:
@@ -193,6 +197,7 @@ cdef int store_recover(SessionTable table, bint check) except -1:
     cdef uint32_t now_s = vault_now_s(v)
     cdef uint32_t slot
     session_lock(v)
+    index_begin(v)
     for slot in range(v.capacity):
         s = &v.heads[slot]
         if not s.version & VAULT_LIVE:
@@ -208,6 +213,7 @@ cdef int store_recover(SessionTable table, bint check) except -1:
             table.duplicates += 1
     v.shared.first_free = 0
     v.shared.high_water = v.shared.used_count
+    index_end(v)
     lock_give(&v.shared.lock)
     return 0
 
@@ -229,6 +235,12 @@ cdef int store_start(SessionTable table, uint32_t agent, uint8_t* id, uint32_t* 
     if outcome == SESSION_NO_ROOM:
         raise SessionsExhausted(f"the table of {v.capacity} sessions is full")
     return 0
+
+
+cdef void store_count_refused(vault_t* v) noexcept nogil:
+    session_lock(v)
+    v.shared.counts.refused += 1
+    lock_give(&v.shared.lock)
 
 
 cdef uint32_t store_write(vault_t* v, const uint8_t* id, const uint8_t* new_id, data,
@@ -295,6 +307,8 @@ cdef bint store_restore(vault_t* v, tuple record) except -1:
     cdef session_change_t change
     cdef uint32_t slot
     id, started_s, active_s, agent, flags, uid, level, login_s, name, csrf, data = record
+    if not (PyBytes_CheckExact(name) and PyBytes_CheckExact(csrf) and PyBytes_CheckExact(data)):
+        raise TypeError("name, csrf and data of a record are bytes")
     name = name[:SESSION_NAME_SIZE_MAX]
     if len(csrf) != VAULT_CSRF_SIZE or len(data) > session_room(v, len(name)):
         raise SessionFull(f"{len(data)} bytes of data and {len(name)} of a name do not fit")

@@ -40,9 +40,11 @@ cdef int64_t visit_full_logged_ms
 
 cdef int visit_open_room(SessionTable table, dict settings, host) except -1:
     """Takes the settings of an engine that opens."""
-    global visit_table, visit_vault, visit_scratch, vault_in_use
+    global visit_table, visit_vault, visit_scratch, vault_in_use, visit_full_logged_ms
     events = getattr(host, "session_events", frozenset())
     visit_now.number = 0
+    visit_full_logged_ms = clock_now_ms - 10000
+    expiry_open()
     visit_policy.bind_agent = settings.get("session_bind_agent", True)
     visit_policy.for_bots = settings.get("sessions_for_bots", False)
     visit_policy.secure = settings.get("secure_cookies", False)
@@ -94,9 +96,10 @@ cdef inline visit_t* visit_of(connection_t* c, const request_t* r, uint64_t numb
 
 
 cdef int visit_look(connection_t* c, const request_t* r) except -1:
-    """The login cookie counts before the other. Who has a session is active now."""
+    """The login cookie counts before the other. Who has a session is active now; who has one and
+    guesses at others is counted all the same."""
     cdef cookies_t cookies[2]
-    cdef int which, i
+    cdef int which
     visit_now.slot = -1
     visit_now.shown = 0
     visit_now.forged = False
@@ -104,15 +107,22 @@ cdef int visit_look(connection_t* c, const request_t* r) except -1:
         return 0
     cookie_find(r, visit_name, 2, cookies)
     for which in range(VISIT_LOGIN, -1, -1):
-        for i in range(cookies[which].count):
+        if cookies[which].count:
             visit_now.shown |= <uint8_t>(1 << which)
-            if visit_try(c, r, &cookies[which].found[i]):
-                session_touch(visit_vault, <uint32_t>visit_now.slot, vault_now_s(visit_vault))
-                visit_now.forged = False
-                return 0
+            if visit_try_all(c, r, &cookies[which]):
+                break
     if unlikely_(visit_now.forged):
         visit_count_guess(c)
     return 0
+
+
+cdef bint visit_try_all(connection_t* c, const request_t* r, const cookies_t* cookies) except -1:
+    cdef int i
+    for i in range(cookies.count):
+        if visit_try(c, r, &cookies.found[i]):
+            session_touch(visit_vault, <uint32_t>visit_now.slot, vault_now_s(visit_vault))
+            return True
+    return False
 
 
 cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie) except -1:
@@ -279,9 +289,7 @@ cdef bint visit_make_room(bint for_login) except -1:
 cdef int visit_note_full() except -1:
     """Counted each time, said once a second."""
     global visit_full_logged_ms
-    session_lock(visit_vault)
-    visit_vault.shared.counts.refused += 1
-    lock_give(&visit_vault.shared.lock)
+    store_count_refused(visit_vault)
     if clock_now_ms - visit_full_logged_ms > 1000:
         visit_full_logged_ms = clock_now_ms
         dispatch_log(2, f"the table of {visit_vault.capacity} sessions is full: answering 503 "
