@@ -24,13 +24,17 @@ class TestHost(Host):
     def error(self, req: Any, status: int, exc: BaseException | None) -> Any:
         """The page of the host, after the exception was noted."""
         if exc is not None and not self.expects(exc):
-            self._pending = exc
+            self._note(exc)
         return super().error(req, status, exc)
 
     def hook_failed(self, what: str, exc: Exception) -> None:
         """A handler of an event raised: noted too."""
-        self._pending = exc
+        self._note(exc)
         super().hook_failed(what, exc)
+
+    def _note(self, exc: BaseException) -> None:
+        """The first one is the cause of the others: a session that a failing event refused."""
+        self._pending = self._pending or exc
 
     def raise_pending(self) -> None:
         """Raises what a handler has raised, once."""

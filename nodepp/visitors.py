@@ -141,6 +141,8 @@ def level_of(level: int | str, what: str) -> int:
     """The number of a level. RouteError for what is none."""
     from .sessions import parse_level
 
+    if not isinstance(level, (int, str)):  # None is not NONE
+        raise RouteError(f"{what}: {level!r} is no level; it is an AuthLevel, a number or a name")
     try:
         return parse_level(level)
     except ValueError as exc:
