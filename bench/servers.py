@@ -194,7 +194,9 @@ def wait_until_listening(port: int) -> None:
 
 
 def last_words(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    """Of a server's log; a hint in parentheses is none."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    lines = [line for line in lines if line and not line.startswith("(")]
     return lines[-1].replace(str(ROOT), ".")[:200] if lines else "it said nothing"
 
 

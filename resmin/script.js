@@ -1,4 +1,4 @@
-// The site works without this file: it only keeps the performance page moving, lets the page about
+// The site works without this file: it only keeps the pages with figures moving, lets the page about
 // JSON send something, and asks for parts of a file.
 
 // The server says which text and which shape goes where, so nothing is formatted twice.
@@ -7,7 +7,8 @@ const dashboard = document.querySelector("[data-live]");
 async function refresh() {
   if (!document.hidden) {
     try {
-      const answer = await fetch(dashboard.dataset.live);
+      // Without cookies: who only looks at the figures shall not keep a session alive by it.
+      const answer = await fetch(dashboard.dataset.live, { credentials: "omit" });
       const { text, shapes } = (await answer.json()).page;
       for (const id in text) document.getElementById(id).textContent = text[id];
       for (const id in shapes) {

@@ -14,6 +14,7 @@ POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base
 MENU = (
     ("/routes", "Routes"),
     ("/guestbook", "Form"),
+    ("/session", "Session"),
     ("/upload", "Upload"),
     ("/calendar", "Rendering"),
     ("/automaton", "Streaming"),
@@ -73,7 +74,8 @@ def bottom():
 <p>The sample application of <strong>nodepp</strong>. Its source: <code>sample/</code>,
 <code>res/</code>, <code>resmin/</code>,
 <code>snippets/</code> and <code>templates/</code> of the checkout.</p>
-<p>No cookie but the guestbook's, no script from elsewhere, and it works without any.</p>
+<p>Cookies: the guestbook's, and one with your session. No script from elsewhere, and it works
+without any.</p>
 </footer>
 </body>
 </html>
@@ -100,6 +102,7 @@ ICONS = {  # lines on a grid of 24
     "c-2 0-3 2-3 3s1 5-2 5",
     "error": "M12 4l9 16H3zM12 10v4M12 17v.5",
     "plus": "M7 8v8M3 12h8M17 8v8M13 12h8",
+    "key": "M14 10a4 4 0 1 0-4 4h2v3h3v3h5v-4l-6-6M9 9v.5",
     "pulse": "M2 12h5l3-8 4 16 3-8h5",
 }
 

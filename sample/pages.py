@@ -31,6 +31,7 @@ def user(req, id):
 CARDS = (
     ("/routes", "routes", "Routes", "Parameters with converters: a number arrives as a number."),
     ("/guestbook", "form", "A form", "POST, validation, a redirection, and a cookie."),
+    ("/session", "key", "A session", "A counter, a basket, a login, and pages for members."),
     ("/upload", "upload", "An upload", "A large file goes to disk while it arrives."),
     ("/calendar", "render", "Rendering", "A whole year, written with req.out."),
     ("/automaton", "stream", "Streaming", "A picture that is drawn while it is sent."),

@@ -143,6 +143,14 @@ class Chromium:
         """As a visitor who presses F5."""
         return self._watch("Page.reload")
 
+    def act(self, expression: str) -> dict[str, Exchange]:
+        """Lets a script do what leads to another page (submit a form, say), and waits for that."""
+        return self._watch("Runtime.evaluate", expression=expression, userGesture=True)
+
+    def cookies(self) -> dict[str, dict]:
+        """The cookies of the page that is shown, by name, as the browser keeps them."""
+        return {each["name"]: each for each in self.call("Network.getCookies")["cookies"]}
+
     def evaluate(self, expression: str):
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True,
                           awaitPromise=True)
@@ -151,7 +159,8 @@ class Chromium:
     def _watch(self, method: str, **params) -> dict[str, Exchange]:
         exchanges: dict[str, Exchange] = {}
         self._events.clear()
-        self.call(method, **params)
+        answer = self.call(method, **params)
+        assert "exceptionDetails" not in answer, answer
         loaded = False
         while True:
             finished = loaded and all(each.finished for each in exchanges.values())
@@ -171,6 +180,11 @@ def note(exchanges: dict[str, Exchange], method: str, params: dict) -> None:
     number = params.get("requestId", "")
     if method == "Network.requestWillBeSent":
         url = params["request"]["url"]
+        before = exchanges.pop(number, None)
+        if before is not None:            # it was sent elsewhere, under the same number
+            before.status = params.get("redirectResponse", {}).get("status", before.status)
+            before.finished = True
+            exchanges[f"{number} to {before.path}"] = before
         if url.startswith("http"):
             path = "/" + url.split("/", 3)[3]
             exchanges[number] = Exchange(path, params.get("type", ""))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import pathlib
 import re
+import time
 import wave
 
 import chromium
@@ -223,3 +224,114 @@ def test_a_script_can_ask_for_parts_and_conditions(browser, site):
     assert found[2][2] == f"bytes */{size}"
     assert found[5][1] == 0
     assert found[6] == 405
+
+
+# --- sessions -------------------------------------------------------------------------------------
+
+
+def fill(name: str, password: str, keep: bool = False) -> str:
+    """Fills the form of the sample's login, and presses its button."""
+    return f"""{{
+        const form = document.querySelector('form[action="/login"]');
+        form.elements.name.value = {name!r};
+        form.elements.password.value = {password!r};
+        form.elements.keep.checked = {"true" if keep else "false"};
+        form.querySelector('button').click();
+    }}"""
+
+
+PRESS_LOGOUT = """document.querySelector('form[action="/logout"] button').click()"""
+WHERE = "location.pathname + location.search"
+
+
+def test_a_login_leads_back_and_ends_with_the_logout(browser):
+    with Run(ROOT, "sample/app.py", "--csrf") as server:
+        asked = browser.load(server.url + "/members?page=2")
+        assert asked["/members?page=2"].status == 303
+        assert browser.evaluate(WHERE) == "/login?next=/members%3Fpage%3D2"
+        before = browser.cookies()["as"]
+        assert browser.act(fill("ada", "wrong"))["/login"].status == 422
+        assert browser.cookies()["as"]["value"] == before["value"]
+        assert browser.act(fill("ada", "engine"))["/login"].status == 303
+        assert browser.evaluate(WHERE) == "/members?page=2"
+        assert browser.evaluate("document.querySelector('h1').textContent") == (
+            "Welcome, Ada Lovelace")
+        after = browser.cookies()
+        assert "as" not in after
+        assert after["ls"]["value"] != before["value"]
+        assert browser.load(server.url + "/admin")["/admin"].status == 403
+        browser.load(server.url + "/members")
+        assert browser.act(PRESS_LOGOUT)["/logout"].status == 303
+        assert browser.evaluate(WHERE) == "/session"
+        assert "ls" not in browser.cookies()
+        browser.load(server.url + "/members")
+        assert browser.evaluate("location.pathname") == "/login"
+        browser.call("Network.setCookie", url=server.url, name="ls", value=after["ls"]["value"])
+        assert browser.load(server.url + "/members")["/members"].status == 303, "ended is ended"
+
+
+def test_scripts_and_other_sites_do_not_get_the_cookie(browser):
+    with Run(ROOT, "sample/app.py") as server:
+        browser.load(server.url + "/session")
+        cookie = browser.cookies()["as"]
+        assert cookie["httpOnly"]
+        assert (cookie["sameSite"], cookie["path"], cookie["session"]) == ("Lax", "/", True)
+        assert not cookie["secure"], "there is no TLS here"
+        assert "as=" not in browser.evaluate("document.cookie")
+
+
+def test_a_kept_login_outlives_browser_and_server(browser, tmp_path):
+    """With a session file; the cookie is kept for thirty days."""
+    words = ("sample/app.py", "--session-file", str(tmp_path / "sessions.npp"))
+    with Run(ROOT, *words) as server:
+        browser.load(server.url + "/login")
+        browser.act(fill("grace", "compiler", keep=True))
+        cookie = browser.cookies()["ls"]
+        assert not cookie["session"]
+        assert 29 < (cookie["expires"] - time.time()) / 86400 < 30.01
+    with Run(ROOT, *words) as server:    # on another port, which cookies do not know
+        assert browser.load(server.url + "/admin")["/admin"].status == 200
+        assert browser.cookies()["ls"]["value"] == cookie["value"]
+
+
+def test_a_form_of_another_site_is_refused(browser):
+    """localhost is another site than 127.0.0.1. The browser says so, and keeps the cookie back."""
+    with Run(ROOT, "sample/app.py", "--csrf") as server:
+        browser.load(server.url + "/session")
+        browser.load(f"http://localhost:{server.port}/errors")
+        sent = browser.act(f"""{{
+            const form = document.createElement('form');
+            form.method = 'post';
+            form.action = '{server.url}/session';
+            form.innerHTML = '<input name=add value=tea>';
+            document.body.append(form);
+            form.submit();
+        }}""")
+        assert sent["/session"].status == 403
+        browser.load(server.url + "/session")
+        assert "Nothing yet." in browser.evaluate("document.getElementById('basket').textContent")
+        assert browser.evaluate("document.getElementById('visits').textContent") == "2"
+
+
+def test_the_basket_is_filled_and_emptied(browser):
+    with Run(ROOT, "sample/app.py", "--csrf") as server:
+        browser.load(server.url + "/session")
+        for _ in range(2):
+            browser.act("document.querySelector('button[value=tea][name=add]').click()")
+        assert browser.evaluate("document.querySelector('.basket li').textContent.trim()") == (
+            "2 tea \u00d7")
+        browser.act("document.querySelector('button[name=remove]').click()")
+        assert browser.evaluate("document.querySelectorAll('.basket li').length") == 0
+
+
+def test_the_figures_of_the_sessions_move(browser):
+    with Run(ROOT, "sample/app.py") as server:
+        browser.load(server.url + "/session")
+        browser.load(server.url + "/sessions")
+        seen = "document.getElementById('{}').textContent"
+        assert browser.evaluate(seen.format("now")) == "1"
+        server.get("/session", "User-Agent: Mozilla/5.0\r\n")
+        server.until(lambda: browser.evaluate(seen.format("now")) == "2", "the second session")
+        assert browser.evaluate(seen.format("started")) == "2"
+        server.get("/session", "User-Agent: curl/8.5\r\n")
+        assert browser.evaluate("document.querySelector('.stale')") is None

@@ -22,6 +22,9 @@ PAGES = (
     "/routes",
     "/routes/int/42",
     "/guestbook",
+    "/session",
+    "/login",
+    "/sessions",
     "/upload",
     "/calendar/2024",
     "/automaton/30",
@@ -35,8 +38,10 @@ PAGES = (
     "/performance",
 )
 # They import each other, and keep what an application knows: each test gets new ones.
-MODULES = ("dashboard", "files", "forms", "layout", "melody", "pages", "pictures", "source")
+MODULES = ("application", "dashboard", "files", "forms", "layout", "melody", "pages", "pictures",
+           "sessions", "source", "visitors")  # fmt: skip
 FOLDERS = {name: str(ROOT / name) for name in ("snippets", "templates")}
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(60)
 
 
@@ -84,7 +89,8 @@ def test_what_a_page_loads_and_links_to_is_there(client, path):
     found = set(re.findall(r'(?:href|src|action)="(/[^"#]*)"', client.get(path).text))
     for link in found - {"/nowhere", "/routes/int/many", "/errors/crash", "/squares.csv"}:
         expected = {"/errors/403": 403, "/errors/418": 418, "/api/entries/0": 404}.get(link, 200)
-        assert client.get(link, follow_redirects=True).status == expected, link
+        answer = client.get(link, headers=BROWSER, follow_redirects=True)
+        assert answer.status == expected, link
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -382,7 +388,7 @@ def test_the_sitemap_has_the_pages(client):
     assert answer.content_type == "application/xml"
     paths = re.findall(r"<loc>https://example\.org(/\w*)</loc>", answer.text)
     assert set(paths) <= {*PAGES, "/calendar", "/automaton"}
-    assert len(paths) == 13
+    assert len(paths) == 14
 
 
 def test_snippets_are_html_and_markdown(client):
@@ -415,6 +421,226 @@ def test_the_performance_page_is_compressed_unless_it_shall_not_be(sample):
     coded = client.get("/performance", headers=takes)
     assert coded.headers["content-encoding"] == "zstd"
     assert len(coded.body) < len(plain.body) / 2
+
+
+# --- sessions -------------------------------------------------------------------------------------
+
+# Switched on, the core asks for tokens before the handlers do. Nothing else may change.
+@pytest.fixture(params=[False, True], ids=["csrf=0", "csrf=1"])
+def visitor(sample, request):
+    return Client(sample.app, settings={"csrf": request.param}, timeout=120)
+
+
+ACCOUNTS = {"ada": "engine", "grace": "compiler"}
+
+
+def token_of(answer):
+    return re.search(r'name="csrft" value="([^"]+)"', answer.text)[1]
+
+
+def log_in(client, name, **more):
+    token = token_of(client.get("/login"))
+    form = {"csrft": token, "name": name, "password": ACCOUNTS.get(name, "?"), **more}
+    return client.post("/login", data=form)
+
+
+def visits(client):
+    return int(re.search(r'<b id="visits">(\d+)</b>', client.get("/session").text)[1])
+
+
+def basket(client):
+    text = without_code(client.get("/session").text)
+    return dict(re.findall(r'name="remove" value="(\w+)"', text) and
+                [(name, int(count)) for count, name in re.findall(r"<li><b>(\d+)</b> (\w+)", text)])
+
+
+def change(client, **form):
+    form["csrft"] = token_of(client.get("/session"))
+    return client.post("/session", data=form)
+
+
+def test_visits_are_counted_for_each_visitor(visitor, sample):
+    other = Client(sample.app, timeout=120)
+    assert [visits(visitor) for _ in range(3)] == [1, 2, 3]
+    assert visits(other) == 1
+
+
+def test_a_bot_gets_the_page_and_no_session(visitor):
+    for _ in range(2):
+        answer = visitor.get("/session", headers={"User-Agent": "curl/8.5"})
+        assert '<b id="visits">1</b>' in answer.text
+        assert "for bots nothing is kept" in answer.text
+        assert "set-cookie" not in answer.headers
+
+
+def test_the_page_shows_a_part_of_the_id_only(visitor):
+    visits(visitor)
+    assert visitor.cookies["as"] not in visitor.get("/session").text
+
+
+def test_the_basket_keeps_what_is_put_into_it(visitor):
+    for name in ("tea", "bread", "tea"):
+        assert change(visitor, add=name).headers["location"] == "/session#basket"
+    assert basket(visitor) == {"tea": 2, "bread": 1}
+    change(visitor, remove="tea")
+    assert basket(visitor) == {"bread": 1}
+
+
+def test_what_is_not_sold_is_not_put_into_the_basket(visitor):
+    assert change(visitor, add="<b>").status == 422
+    assert basket(visitor) == {}
+
+
+def test_a_basket_has_a_bound(visitor, sample):
+    pieces = [["tea", 98]]
+    for _ in range(3):
+        sample.visitors.add_to(pieces, "tea")
+    assert pieces == [["tea", 99]]
+
+
+@pytest.mark.parametrize("token", ["", "x", "A" * 40])
+def test_a_form_without_the_token_changes_nothing(visitor, token):
+    for path, form in (("/session", {"add": "tea"}), ("/logout", {}),
+                       ("/login", {"name": "ada", "password": "engine"})):  # fmt: skip
+        answer = visitor.post(path, data={**form, "csrft": token})
+        assert answer.status == 403
+        assert '<nav id="menu"' in answer.text
+    assert basket(visitor) == {}
+    assert visitor.get("/members", headers=BROWSER).status == 303
+
+
+def test_a_token_of_another_session_is_none(visitor, sample):
+    other = Client(sample.app, timeout=120)
+    visits(visitor)
+    stolen = token_of(other.get("/session"))
+    assert visitor.post("/session", data={"csrft": stolen, "add": "tea"}).status == 403
+
+
+# --- login ----------------------------------------------------------------------------------------
+
+def test_the_login_leads_where_the_visitor_wanted_to_go(visitor):
+    answer = visitor.get("/members", params={"page": "2"}, headers=BROWSER)
+    assert answer.status == 303
+    form = visitor.get(answer.headers["location"])
+    way = re.search(r'name="next" value="([^"]*)"', form.text)[1]
+    assert way == "/members?page=2"
+    assert log_in(visitor, "ada", next=way).headers["location"] == way
+    assert "Welcome, Ada Lovelace" in visitor.get(way).text
+
+
+@pytest.mark.parametrize("way", ["https://example.org/", "//example.org/", "/\\example.org"])
+def test_a_login_leads_to_this_site_only(visitor, way):
+    assert log_in(visitor, "ada", next=way).headers["location"] == "/members"
+    page = visitor.get("/login", params={"next": way})
+    assert "example.org" not in without_code(page.text)
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [("ada", "compiler"), ("nobody", "engine"), ("", ""), ("ada", ""), ("ada", "ENGINE")],
+)
+def test_a_wrong_login_says_the_same_whatever_is_wrong(visitor, name, password):
+    answer = log_in(visitor, name, password=password)
+    assert answer.status == 422
+    assert "There is no such account, or the password is another one." in answer.text
+    assert f'value="{name}"' in answer.text
+    assert visitor.get("/members", headers=BROWSER).status == 303
+
+
+def test_the_basket_comes_along_and_the_id_is_another(visitor):
+    change(visitor, add="olives")
+    before = visitor.cookies["as"]
+    log_in(visitor, "ada")
+    assert basket(visitor) == {"olives": 1}
+    assert "as" not in visitor.cookies
+    assert visitor.cookies["ls"] != before
+    assert visits(Client(visitor.app, headers={"Cookie": f"as={before}"}, timeout=120)) == 1
+
+
+def test_who_keeps_the_login_has_a_cookie_for_thirty_days(visitor):
+    cookies = log_in(visitor, "ada", keep="on").headers.getlist("set-cookie")
+    (login,) = (line for line in cookies if line.startswith("ls="))
+    assert "; max-age=2592000;" in login.lower()
+    assert "for 30 days" in visitor.get("/members").text
+
+
+def test_members_are_no_administrators(visitor):
+    log_in(visitor, "ada")
+    answer = visitor.get("/admin", headers=BROWSER)
+    assert answer.status == 403
+    assert '<nav id="menu"' in answer.text
+
+
+def test_the_administrator_sees_what_the_hooks_saw(visitor):
+    log_in(visitor, "grace")
+    rows = re.findall(r"<tr><td>[\d:]+</td><td>([^<]*)</td><td>([^<]*)</td></tr>",
+                      visitor.get("/admin").text)  # fmt: skip
+    assert rows == [("logged in", "Grace Hopper"), ("a session began", "")]
+
+
+def test_who_logs_out_is_nobody_again(visitor):
+    log_in(visitor, "ada")
+    old = visitor.cookies["ls"]
+    token = token_of(visitor.get("/members"))
+    assert visitor.post("/logout", data={"csrft": token}).headers["location"] == "/session"
+    assert "ls" not in visitor.cookies
+    assert visitor.get("/members", headers=BROWSER).status == 303
+    thief = {**BROWSER, "Cookie": f"ls={old}"}
+    assert visitor.get("/members", headers=thief).status == 303, "its cookie is worth nothing"
+    assert visits(visitor) == 1
+
+
+def test_a_link_does_not_log_out(visitor):
+    log_in(visitor, "ada")
+    assert visitor.get("/logout").headers["location"] == "/session"
+    assert visitor.get("/members").status == 200
+
+
+def test_a_program_that_is_not_logged_in_is_told_so_by_a_status(visitor):
+    assert visitor.get("/members", headers={"Accept": "application/json"}).status == 401
+
+
+# --- the table of sessions ------------------------------------------------------------------------
+
+
+def test_the_table_counts_what_happened(sample):
+    client = Client(sample.app, timeout=120)
+    visits(client)
+    log_in(client, "ada")
+    figures = client.get("/api/sessions").json()
+    assert (figures["sessions"], figures["sessions_started"], figures["logins"]) == (1, 1, 1)
+    assert figures["sessions_high_water"] == 1
+    assert (figures["sessions_expired"], figures["sessions_refused"]) == (0, 0)
+    assert figures["session_size"] >= 2 * figures["session_data_size"]
+    text = figures["page"]["text"]
+    assert (text["now"], text["logins"]) == ("1", "1 logins")
+
+
+def test_the_script_finds_a_place_for_each_figure_of_the_table(client):
+    page = client.get("/sessions").text
+    live = client.get("/api/sessions").json()["page"]
+    for key in {**live["text"], **live["shapes"]}:
+        assert f' id="{key}"' in page
+
+
+@pytest.mark.parametrize("ip", ["192.0.2.7", "2001:db8::7", "::ffff:192.0.2.7"])
+def test_the_table_is_shown_on_this_machine_only(sample, ip):
+    client = Client(sample.app, client=(ip, 50000), timeout=120)
+    assert client.get("/sessions").status == client.get("/api/sessions").status == 403
+
+
+@pytest.mark.parametrize("ip", ["127.0.0.1", "127.0.0.7", "::1", "::ffff:127.0.0.1"])
+def test_this_machine_has_several_names(sample, ip):
+    assert Client(sample.app, client=(ip, 50000), timeout=120).get("/sessions").status == 200
+
+
+def test_the_forms_without_a_session_work_with_and_without_the_setting(visitor):
+    assert visitor.post("/guestbook", data={"name": "Ann", "text": "Hello"}).status == 303
+    assert visitor.post("/upload", files={"file": ("a.txt", b"x")}).status == 200
+    made = visitor.post("/api/entries", json={"name": "Ann", "text": "Hello"})
+    assert made.status == 201
+    assert visitor.delete(made.headers["location"]).status == 204
+    assert visitor.post("/calendar").status == 405
 
 
 # --- performance ----------------------------------------------------------------------------------

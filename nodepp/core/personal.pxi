@@ -144,7 +144,7 @@ cdef class Session:
         """Begins a session if there is none. SessionsExhausted (503): the table is full."""
         personal_need(self)
 
-    def login(self, uid: int, level: int = 10, str name="", bint keep=False) -> None:
+    def login(self, uid, level=10, str name="", bint keep=False) -> None:
         """Notes who the visitor is: the session, begun if need be, gets another id and token.
 
         uid: not 0, 64 bits. level: 2 to 124, see AuthLevel. name: 60 bytes of UTF-8 are kept. keep:
@@ -422,6 +422,8 @@ cdef int personal_login(Session s, uid, level, str name, bint keep) except -1:
         raise TypeError(f"uid is an int, not {type(uid).__name__}: keep other names in the session")
     if uid == 0 or not -(1 << 63) <= uid < 1 << 63:
         raise ValueError("uid is not 0 and has 64 bits")
+    if not isinstance(level, int):
+        raise TypeError(f"level is an int, not {type(level).__name__}")
     if not 2 <= level <= 124:
         raise ValueError(f"level is 2 to 124, not {level!r}")
     who = uid

@@ -348,19 +348,23 @@ cdef int settle_say_cookies(Request req, Session s) except -1:
     cdef int mine = -1
     cdef int which
     cdef uint8_t shown = visit_now.shown if visit_now.number == req.number else 0
+    cdef bint said = False
     if s.live:
         mine = VISIT_LOGIN if s.meta.uid else VISIT_ANONYMOUS
     for which in range(2):
         if which == mine and s.cookie_due:
             settle_set_cookie(req, which, ident_text(visit_vault, s.key).decode("ascii"),
                               visit_vault.keep_s if s.keep else -1)
+            said = True
         elif which != mine and shown >> which & 1:
             settle_set_cookie(req, which, "", 0)
+            said = True
     s.cookie_due = s.ended = False
     if visit_now.number == req.number:
         visit_now.forged = False
         visit_now.shown = 0
-    settle_forbid_caches(req)
+    if said:
+        settle_forbid_caches(req)
     return 0
 
 

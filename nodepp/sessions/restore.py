@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 
+from ..banner import counted
 from .disk import refused
 from .file import INF, WAR, SessionFile, hold
 from .header import HEADER_SIZE, KEY_SIZE, Header
@@ -118,11 +119,11 @@ def _sizes(header: Header) -> str:
 
 def _say_what_was_dropped(file: SessionFile, table: SessionTable) -> None:
     if file.needs_check:
-        text = f"{file.shown}: the machine went down while it was in use. {len(table):,} sessions"
-        text += f" are whole, {table.damaged:,} were damaged and are gone."
+        text = f"{file.shown}: the machine went down while it was in use."
+        text += f" {counted(len(table), 'session')} whole, {table.damaged:,} damaged and gone."
         file.write(WAR if table.damaged else INF, text)
     if table.duplicates:
-        file.write(WAR, f"{file.shown}: {table.duplicates:,} sessions were there twice.")
+        file.write(WAR, f"{file.shown}: {counted(table.duplicates, 'session')} found twice.")
 
 
 # --- another geometry or layout -------------------------------------------------------------------
@@ -157,10 +158,10 @@ def _take_over(
              f"room {header.data_size:,} → {wanted.data_size:,} bytes"
              if header.data_size != wanted.data_size else "",
              converter.text(),
-             f"{converter.lost_count:,} values did not fit" if converter.lost_count else "",
-             f"{left_out:,} sessions were left out" if left_out else ""]
+             f"{counted(converter.lost_count, 'value')} did not fit" if converter.lost_count else "",
+             f"{counted(left_out, 'session')} left out" if left_out else ""]
     file.write(WAR if left_out or converter.lost_count else INF,
-               f"{file.shown}: {len(new):,} sessions were taken over in"
+               f"{file.shown}: took over {counted(len(new), 'session')} in"
                f" {time.perf_counter() - began:.1f} s; {'; '.join(it for it in parts if it)}.")
     return new
 
