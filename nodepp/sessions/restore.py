@@ -153,17 +153,28 @@ def _take_over(
         raise
     finally:
         old.close()
-    parts = [f"maxSessions {header.capacity:,} → {wanted.capacity:,}"
-             if header.capacity != wanted.capacity else "",
-             f"room {header.data_size:,} → {wanted.data_size:,} bytes"
-             if header.data_size != wanted.data_size else "",
-             converter.text(),
-             f"{counted(converter.lost_count, 'value')} did not fit" if converter.lost_count else "",
-             f"{counted(left_out, 'session')} left out" if left_out else ""]
-    file.write(WAR if left_out or converter.lost_count else INF,
-               f"{file.shown}: took over {counted(len(new), 'session')} in"
-               f" {time.perf_counter() - began:.1f} s; {'; '.join(it for it in parts if it)}.")
+    _say_what_was_taken_over(file, header, wanted, converter, len(new), left_out, began)
     return new
+
+
+def _say_what_was_taken_over(
+    file: SessionFile, old: Header, new: Header, converter: Converter, count: int, left_out: int,
+    began: float,
+) -> None:  # fmt: skip
+    parts = []
+    if old.capacity != new.capacity:
+        parts.append(f"maxSessions {old.capacity:,} → {new.capacity:,}")
+    if old.data_size != new.data_size:
+        parts.append(f"room {old.data_size:,} → {new.data_size:,} bytes")
+    if converter.text():
+        parts.append(converter.text())
+    if converter.lost_count:
+        parts.append(f"{counted(converter.lost_count, 'value')} did not fit")
+    if left_out:
+        parts.append(f"{counted(left_out, 'session')} left out")
+    file.write(WAR if left_out or converter.lost_count else INF,
+               f"{file.shown}: took over {counted(count, 'session')} in"
+               f" {time.perf_counter() - began:.1f} s; {'; '.join(parts)}.")
 
 
 def fill_from(new: SessionTable, old: SessionTable, converter: Converter) -> int:
