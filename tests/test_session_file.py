@@ -318,6 +318,49 @@ def test_the_file_says_on_the_disk_that_it_is_in_use_before_it_is_served(start, 
     assert not state().is_clean
 
 
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture],
+          deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from([512, 4096]), st.booleans())
+def test_of_pages_old_and_new_only_whole_sessions_are_made(
+    tmp_path_factory, random, page_size, garbage
+):
+    """What a disk may hold after a power loss: of each page what it was, or what it became; in the
+    worst case something else.
+    """
+    path = tmp_path_factory.mktemp("torn") / "sessions.npp"
+    opened = open_table(Settings(path), None, print)
+    ours = opened.table
+    versions = {}
+    for _ in range(random.randrange(50)):
+        versions[ours.start()] = {b""}
+    before = path.read_bytes()
+    for id, known in list(versions.items()):
+        chance = random.random()
+        if chance < 0.5:
+            known.add(b"%x" % random.getrandbits(4 * random.randrange(1, 240)))
+            ours.write(id, max(known, key=len))
+        elif chance < 0.6:
+            ours.remove(id)
+        elif chance < 0.8:
+            versions[ours.renew(id)] = known
+    opened.close(clean=False)
+    torn = bytearray(path.read_bytes())
+    for at in range(HEADER_SIZE, len(torn), page_size):
+        if random.random() < 0.5:
+            torn[at : at + page_size] = before[at : at + page_size]
+        elif garbage and random.random() < 0.2:
+            torn[at : at + page_size] = random.randbytes(len(torn[at : at + page_size]))
+    torn[STATE_OFFSET:HEADER_SIZE] = bytes(HEADER_SIZE - STATE_OFFSET)
+    path.write_bytes(torn)
+    opened = open_table(Settings(path), None, lambda level, text: None)
+    try:
+        assert opened.table.check() == []
+        for id, data in ((it[0], it[-1]) for it in opened.table.records()):
+            assert opened.table.find(id) >= 0 and data in versions[id]
+    finally:
+        opened.close()
+
+
 # --- two servers ----------------------------------------------------------------------------------
 
 
