@@ -6,6 +6,7 @@ import re
 import urllib.parse
 
 import pytest
+from harness import Application
 from visitors import HANDLERS, HOST
 
 from nodepp import _core
@@ -250,7 +251,7 @@ def test_handler_of_a_refused_request_is_not_called(visiting):
 
 
 def test_csrf_without_sessions_is_refused_at_the_start():
-    engine = _core.Engine({"csrf": True}, _core.Router(), None)
+    engine = _core.Engine({"csrf": True}, _core.Router(), Application())
     with pytest.raises(ValueError):
         engine.open([])
     engine.close()

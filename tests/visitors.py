@@ -93,12 +93,16 @@ class Site(harness.Application):
 
 
 class Visits:
-    """A running site with sessions. `events`: what its hooks do; by name, without "on_"."""
+    """A running site with sessions. `events`: what its hooks do; by name, without "on_". `key`: an
+    old one; what it did not make was made by nobody.
+    """
 
-    def __init__(self, events=None, capacity=100, data_size=256, key_is_new=True, table=None,
+    def __init__(self, events=None, capacity=100, data_size=256, key=b"", table=None,
                  session_class=None, statics=None, handlers=None, **settings) -> None:  # fmt: skip
         self.closed = False
-        self.table = table or _core.SessionTable(capacity, data_size, key_is_new=key_is_new)
+        if table is None:
+            table = _core.SessionTable(capacity, data_size, key=key, key_is_new=not key)
+        self.table = table
         self.app = Site(handlers or {}, events, session_class)
         self.server = harness.Server(
             app=self.app, statics=statics, sessions=self.table, **settings)

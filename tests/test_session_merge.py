@@ -1,0 +1,416 @@
+"""Two processes, one session: what each of them has changed is there afterwards.
+
+The other process is asked from within a handler of this one, so that both requests are under way at
+the same time, and always in the same order.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import socket
+import urllib.parse
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from processes import Child, at_once
+from responsereader import read_responses
+from visitors import LOGIN_HANDLERS, Visitor, Visits
+
+from nodepp import _core
+
+EXAMPLES = int(os.environ.get("NODEPP_MERGE_EXAMPLES", "60"))
+NUMBERS, LISTS = ("n", "m"), ("l", "k")
+
+
+def do(session, steps) -> None:
+    """Steps as JSON has them: [what, key, value]."""
+    for what, key, value in steps:
+        if what == "set":
+            session[key] = value
+        elif what == "delete":
+            session.pop(key, None)
+        elif what == "append":
+            session.setdefault(key, []).append(value)
+        elif what == "add":
+            session.add(key, value)
+        elif what == "clear":
+            session.clear()
+        elif what == "login":
+            session.login(value)
+        else:
+            getattr(session, what)()
+
+
+def do_all(req):
+    do(req.session, json.loads(req.query["steps"]))
+    return "done"
+
+
+HANDLERS = {**LOGIN_HANDLERS, "do": do_all}
+
+
+class Elsewhere:
+    """The site in another process, asked over one connection."""
+
+    def __init__(self, table) -> None:
+        self.socket, theirs = socket.socketpair()
+        self.socket.settimeout(30)
+        self.child = Child(self.serve, table, theirs)
+        theirs.close()
+
+    def serve(self, table, theirs: socket.socket) -> None:
+        self.socket.close()
+        site = Visits(table=table, handlers=HANDLERS)
+        theirs.setblocking(False)
+        site.server.engine.adopt(theirs.detach())
+        while True:
+            site.server.engine.turn(1000)
+
+    def ask(self, visitor: Visitor, target: str):
+        self.socket.sendall(visitor.bytes_of("GET", target))
+        data = b""
+        while True:
+            data += self.socket.recv(1 << 16)
+            responses, rest = read_responses(data)
+            if responses and not rest:
+                return responses[0]
+
+    def do(self, visitor: Visitor, steps) -> None:
+        response = self.ask(visitor, "/do?steps=" + urllib.parse.quote(json.dumps(steps)))
+        assert response.status == 200, response
+        visitor.take(response)                       # of a login, or of a renewal
+
+    def close(self) -> None:
+        self.child.kill()
+        self.socket.close()
+
+
+class Pair:
+    """Two processes with one table, and a visitor whose session both have in hand."""
+
+    def __init__(self, first: dict, data_size: int = 512) -> None:
+        self.table = _core.SessionTable(20, data_size)
+        self.elsewhere = Elsewhere(self.table)
+        self.steps: list = []
+        self.site = Visits(table=self.table, handlers={**HANDLERS, "here": self.here})
+        self.visitor = self.site.visitor()
+        self.begin(first)
+
+    def begin(self, first: dict) -> None:
+        self.visitor.jar = {}
+        for id in self.table.ids():
+            self.table.remove(id)
+        self.do_here([["start", "", 0], *(["set", key, value] for key, value in first.items())])
+
+    def here(self, req):
+        for step in self.steps:
+            if step[0] == "theirs":
+                self.elsewhere.do(self.visitor, step[1])
+            elif callable(step[0]):
+                step[0](req.session)
+            else:
+                do(req.session, [step])
+        return "done"
+
+    def do_here(self, steps) -> None:
+        """One request of this process; ["theirs", steps] is one of the other in its midst."""
+        self.steps = steps
+        response = self.visitor.get("/here")
+        if self.site.app.problems:
+            raise self.site.app.problems.pop()
+        assert response.body == b"done"
+
+    def data(self) -> dict:
+        return self.site.data(self.visitor)
+
+    def close(self) -> None:
+        self.elsewhere.close()
+        self.site.close()
+
+
+@pytest.fixture
+def pair():
+    pair = Pair({"n": 1, "l": [1]})
+    yield pair
+    pair.close()
+
+
+@pytest.mark.parametrize(("steps", "expected"), [
+    ([["theirs", [["set", "b", 2]]], ["set", "a", 1]], {"n": 1, "l": [1], "a": 1, "b": 2}),
+    ([["set", "a", 1], ["theirs", [["set", "b", 2]]]], {"n": 1, "l": [1], "a": 1, "b": 2}),
+    ([["set", "a", 1], ["theirs", [["set", "a", 2]]]], {"n": 1, "l": [1], "a": 1}),
+    ([["set", "n", 5], ["theirs", [["delete", "n", 0]]]], {"n": 5, "l": [1]}),
+    ([["delete", "n", 0], ["theirs", [["set", "b", 2]]]], {"l": [1], "b": 2}),
+    ([["delete", "n", 0], ["theirs", [["set", "n", 2]]]], {"l": [1]}),
+    ([["append", "l", 2], ["theirs", [["set", "b", 2]]]], {"n": 1, "l": [1, 2], "b": 2}),
+    ([["set", "a", 1], ["theirs", [["append", "l", 2]]]], {"n": 1, "l": [1, 2], "a": 1}),
+    ([["append", "l", 2], ["theirs", [["append", "l", 3]]]], {"n": 1, "l": [1, 2]}),
+    ([["append", "k", 2], ["theirs", [["append", "l", 3]]]], {"n": 1, "l": [1, 3], "k": [2]}),
+    ([["set", "a", 1], ["theirs", [["clear", "", 0]]]], {"a": 1}),
+    ([["clear", "", 0], ["theirs", [["set", "b", 2]]]], {}),
+    ([["clear", "", 0], ["set", "a", 1], ["theirs", [["set", "b", 2]]]], {"a": 1}),
+    ([["set", "a", 1], *[["theirs", [["set", each, 0]]] for each in "xyz"]],
+     {"n": 1, "l": [1], "a": 1, "x": 0, "y": 0, "z": 0}),
+])  # fmt: skip
+def test_only_what_was_changed_is_written_over_what_others_wrote(pair, steps, expected):
+    pair.do_here(steps)
+    assert pair.data() == expected
+
+
+@pytest.mark.parametrize(("steps", "expected"), [
+    ([["add", "n", 1], ["theirs", [["add", "n", 10]]], ["add", "n", 100]], 112),
+    ([["theirs", [["add", "n", 10]]], ["add", "n", 100]], 111),
+    ([["set", "x", 0], ["theirs", [["add", "n", 10]]], ["add", "n", 100]], 111),
+    ([["add", "n", 100], ["theirs", [["set", "n", 5]]]], 5),
+    ([["add", "n", 100], ["theirs", [["set", "n", 5]]], ["set", "x", 0]], 5),
+    ([["set", "n", 50], ["theirs", [["add", "n", 10]]], ["add", "n", 1]], 51),
+    ([["add", "n", 0.5], ["theirs", [["add", "n", 1]]]], 2.5),
+])  # fmt: skip
+def test_adding_is_done_at_once(pair, steps, expected):
+    pair.do_here(steps)
+    assert pair.data()["n"] == expected
+
+
+def test_adding_survives_the_failure_of_its_request(pair):
+    def fail(session):
+        session["x"] = 1
+        session.add("n", 10)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        pair.do_here([[fail]])
+    assert pair.data() == {"n": 11, "l": [1]}
+
+
+@pytest.mark.parametrize("value", ["text", None, [1], True])
+def test_adding_to_what_is_no_number_is_refused(pair, value):
+    def add(session):
+        with pytest.raises(TypeError):
+            session.add("v", 1)
+
+    pair.do_here([["set", "v", value]])
+    if value is not True:                      # a bool is a number to Python
+        pair.do_here([[add]])
+        assert pair.data()["v"] == value
+
+
+def test_value_that_is_held_across_an_add_is_still_the_sessions(pair):
+    """add() had to read again what another had written; a list that the handler held was the
+    session's no longer."""
+    held = []
+    pair.do_here([
+        [lambda session: held.append(session["l"])],
+        ["theirs", [["set", "b", 2]]],
+        ["add", "n", 1],
+        [lambda session: held[0].append(2)],
+    ])  # fmt: skip
+    assert pair.data() == {"n": 2, "l": [1, 2], "b": 2}
+
+
+def test_merged_data_that_do_not_fit_are_an_error_and_the_others_stay(pair):
+    with pytest.raises(_core.SessionFull):
+        pair.do_here([["set", "a", "x" * 300], ["theirs", [["set", "b", "y" * 300]]]])
+    assert pair.data() == {"n": 1, "l": [1], "b": "y" * 300}
+
+
+# Who the visitor is.
+
+def test_login_elsewhere_is_not_undone(pair):
+    pair.do_here([["set", "a", 1], ["theirs", [["login", "", 7]]]])
+    assert pair.visitor.get("/who").body.startswith(b"7 ")
+    assert pair.data() == {"n": 1, "l": [1], "a": 1}
+
+
+def test_login_here_keeps_what_was_written_elsewhere(pair):
+    pair.do_here([["login", "", 7], ["theirs", [["set", "b", 2]]], ["set", "a", 1]])
+    assert pair.visitor.get("/who").body.startswith(b"7 ")
+    assert pair.data() == {"n": 1, "l": [1], "a": 1, "b": 2}
+
+
+def test_renewal_elsewhere_loses_nothing(pair):
+    pair.do_here([["set", "a", 1], ["theirs", [["renew", "", 0]]]])
+    assert pair.data() == {"n": 1, "l": [1], "a": 1}
+    assert len(pair.table) == 1
+
+
+def test_renewal_here_keeps_what_was_written_elsewhere(pair):
+    pair.do_here([["renew", "", 0], ["theirs", [["set", "b", 2]]], ["set", "a", 1]])
+    assert pair.data() == {"n": 1, "l": [1], "a": 1, "b": 2}
+
+
+def test_logout_elsewhere_is_final(pair):
+    """What a request was still about to write begins no session for him who has left."""
+    pair.do_here([["login", "", 7]])
+    pair.do_here([["set", "a", 1], ["theirs", [["logout", "", 0]]], ["set", "c", 3]])
+    assert len(pair.table) == 0
+    assert pair.visitor.get("/who").body.startswith(b"0 ")
+
+
+def test_logout_here_counts_against_what_is_written_elsewhere(pair):
+    pair.do_here([["login", "", 7]])
+    pair.do_here([["set", "a", 1], ["theirs", [["set", "b", 1]]], ["logout", "", 0]])
+    assert len(pair.table) == 0 and not pair.visitor.jar
+
+
+def test_token_made_anew_elsewhere_stays(pair):
+    tokens = []
+    pair.do_here([
+        ["set", "a", 1], [lambda session: tokens.append(session.csrf_token)],
+        ["theirs", [["refresh_csrf", "", 0]]]])  # fmt: skip
+    checked = []
+    pair.do_here([[lambda session: checked.append(session.check_csrf(tokens[0]))]])
+    assert checked == [False] and pair.data()["a"] == 1
+
+
+# Against a model.
+
+class Model:
+    """What the table holds, and what the request of this process sees of it."""
+
+    def __init__(self, first: dict) -> None:
+        self.table = copy.deepcopy(first)
+        self.version = 0
+        self.view: dict | None = None
+
+    def load(self) -> None:
+        if self.view is None:
+            self.changed: set[str] = set()
+            self.sync()
+
+    def sync(self) -> None:
+        """The view is that of the table again, but for what was changed."""
+        mine = {} if self.view is None else {key: self.view.get(key) for key in self.changed}
+        there = set() if self.view is None else set(self.view)
+        self.view, self.base = copy.deepcopy(self.table), copy.deepcopy(self.table)
+        self.seen = self.version
+        for key, value in mine.items():
+            self.view.pop(key, None)
+            if key in there:
+                self.view[key] = value
+
+    def notice_inner_changes(self) -> None:
+        self.changed |= {key for key, value in self.view.items()
+                         if isinstance(value, list) and self.base.get(key) != value}
+
+    def here(self, what: str, key: str, value) -> None:
+        self.load()
+        if what == "set":
+            self.view[key] = copy.deepcopy(value)
+            self.changed.add(key)
+        elif what == "delete" and key in self.view:
+            del self.view[key]
+            self.changed.add(key)
+        elif what == "append":
+            if key not in self.view:
+                self.view[key] = []
+                self.changed.add(key)
+            self.view[key].append(value)
+        elif what == "add" and key in self.changed:
+            self.view[key] = self.view.get(key, 0) + value
+        elif what == "add":
+            self.notice_inner_changes()
+            if self.seen != self.version:
+                self.sync()
+            self.table[key] = self.table.get(key, 0) + value
+            self.version += 1
+            self.seen = self.version
+            self.view[key] = self.table[key]
+            self.base = copy.deepcopy(self.table)
+
+    def theirs(self, steps) -> None:
+        before = msgspec.msgpack.encode(self.table)
+        other = Model(self.table)
+        for step in steps:
+            other.here(*step)
+        self.version += other.version
+        other.end()
+        self.table = other.table
+        self.version += msgspec.msgpack.encode(self.table) != before
+
+    def end(self) -> None:
+        if self.view is None:
+            return
+        self.notice_inner_changes()
+        for key in self.changed:
+            self.table.pop(key, None)
+            if key in self.view:
+                self.table[key] = self.view[key]
+        self.view = None
+
+
+own_steps = st.one_of(
+    st.tuples(st.just("set"), st.sampled_from(NUMBERS), st.integers(-9, 9)),
+    st.tuples(st.just("set"), st.sampled_from(LISTS), st.lists(st.integers(0, 9), max_size=2)),
+    st.tuples(st.just("delete"), st.sampled_from(NUMBERS + LISTS), st.just(0)),
+    st.tuples(st.just("append"), st.sampled_from(LISTS), st.integers(0, 9)),
+    st.tuples(st.just("add"), st.sampled_from(NUMBERS), st.integers(1, 9)),
+)
+all_steps = st.lists(
+    st.one_of(own_steps, st.tuples(st.just("theirs"), st.lists(own_steps, max_size=3))), max_size=8)
+
+
+def test_two_processes_do_what_the_model_says():
+    pair = Pair({})
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(first=st.fixed_dictionaries({}, optional={
+        "n": st.integers(0, 9), "l": st.lists(st.integers(0, 9), max_size=2)}), steps=all_steps)
+    def example(first, steps):
+        pair.begin(first)
+        model = Model(first)
+        for step in steps:
+            if step[0] == "theirs":
+                model.theirs(step[1])
+            else:
+                model.here(*step)
+        model.end()
+        pair.do_here(steps)
+        assert pair.data() == model.table
+
+    try:
+        example()
+    finally:
+        pair.close()
+
+
+# All at once.
+
+def count_here(table, jar: dict, place: int, times: int) -> int:
+    """A process's share: it counts in what is shared, and in what is its own."""
+    site = Visits(table=table, handlers={
+        "hit": lambda req: str(req.session.add("hits")),
+        "own": lambda req: str(req.session.update({f"own{place}": req.session.get(
+            f"own{place}", 0) + 1, "last": place})),
+    })  # fmt: skip
+    visitor = site.visitor()
+    visitor.jar = dict(jar)
+    for _ in range(times):
+        assert visitor.get("/hit").status == visitor.get("/own").status == 200
+    assert not site.app.problems, site.app.problems
+    site.server.close()
+    return times
+
+
+def test_four_processes_count_in_one_session_and_lose_nothing():
+    table = _core.SessionTable(4, 256)
+    site = Visits(table=table, handlers={"start": lambda req: str(req.session.start())})
+    visitor = site.visitor()
+    visitor.get("/start")
+    site.server.close()
+    times = at_once(*[(count_here, table, visitor.jar, place, 300) for place in range(4)])
+    data = site.data(visitor)
+    last = data.pop("last")
+    assert data == {"hits": sum(times), **{f"own{place}": 300 for place in range(4)}}
+    assert last in range(4)
+    assert table.check() == [] and len(table) == 1
+    table.close()
+
+
+def test_session_begun_in_one_process_goes_on_in_another(pair):
+    assert pair.elsewhere.ask(pair.visitor, "/count").body == b"1"
+    assert pair.visitor.get("/count").body == b"2"
+    assert pair.elsewhere.ask(pair.visitor, "/count").body == b"3"
