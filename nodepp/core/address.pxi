@@ -1,6 +1,6 @@
 # core/address.pxi — is this peer on a list?
 #   Owns:  addresses as 16 bytes, IPv4 among them; class AddressList
-#   Uses:  limits, transport
+#   Uses:  transport
 #   Never: reading a file; what becomes of a peer
 #   Holds: the ranges of a list rise and do not touch
 

@@ -1,7 +1,7 @@
 # core/admit.pxi — may this request be answered, and whose is it?
 #   Owns:  access rules asked before files and routes; the way to the login page; forged requests
-#   Uses:  limits, clock, scan, tables, output, response, parser, rules, request, connection,
-#          route, headers, context, dispatch, visit, personal
+#   Uses:  scan, tables, parser, response, rules, request, connection, route, context, dispatch,
+#          visit, personal
 #   Never: accounts and passwords
 #   Holds: who is refused learns nothing of what is there
 

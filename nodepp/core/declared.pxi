@@ -1,6 +1,6 @@
 # core/declared.pxi — sessions whose fields an application has declared
 #   Owns:  class SessionField: a field of a record of fixed size; adding, merging by fields
-#   Uses:  limits, vault, session, store, personal, settle, visit
+#   Uses:  vault, session, store, visit, personal, settle
 #   Never: encoding; how a record is laid out
 #   Holds: a field lies within its record; numbers are little endian, texts have their length first
 

@@ -1,7 +1,7 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
 #   Owns:  file or route or fallback; calling the handler; turning its result into an answer
-#   Uses:  limits, tables, output, parser, response, statics, request, accesslog, connection,
-#          route, freeze, context, locate, result, stream, deliver
+#   Uses:  limits, tables, output, parser, response, statics, rules, request, accesslog,
+#          connection, route, freeze, context, locate, settle, admit, result, stream, deliver
 #   Never: reading or sending
 #   Holds: each complete request is answered exactly once, whatever the handler does
 

@@ -1,8 +1,9 @@
 # core/engine.pxi — the engine as Python holds it
 #   Owns:  class Engine: settings into limits, opening and closing all rooms in order, figures
 #   Uses:  limits, scan, clock, memory, tables, deadline, poller, transport, readahead, output,
-#          body, snapshot, listener, accesslog, connection, queue, route, headers, locate,
-#          dispatch, compress, timer, reader, loop, download, house
+#          address, body, snapshot, listener, rules, store, accesslog, connection, queue, route,
+#          headers, locate, dispatch, visit, settle, admit, compress, timer, reader, loop,
+#          download, house
 #   Never: a request
 #   Holds: one engine is open per process at most, and a turn is never nested
 

@@ -1,6 +1,6 @@
 # core/expiry.pxi — which sessions are over, and which gives way to another?
 #   Owns:  the sweep, a share per turn; the anonymous sessions that have been idle longest
-#   Uses:  limits, clock, lock, vault, session
+#   Uses:  clock, lock, vault, session
 #   Never: ending a session: whoever asks may have to tell others of it first
 #   Holds: all slots in use are looked at once in EXPIRY_ROUND_MS, and never all in one turn
 

@@ -1,6 +1,6 @@
 # core/guess.pxi — who shows ids that we never made?
 #   Owns:  wrong ids counted per address, in a table that all processes share; the ladder
-#   Uses:  limits, clock, scan, lock, vault, session, address
+#   Uses:  scan, lock, vault, address, session
 #   Never: telling an id of ours from another; what becomes of the address
 #   Holds: the table never grows: the address that has been quiet longest makes room
 

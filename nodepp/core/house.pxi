@@ -1,7 +1,7 @@
 # core/house.pxi — what a turn does beside answering: who comes in, who has to go
 #   Owns:  accepting, deadlines that have passed, the end of starvation, stopping
-#   Uses:  limits, clock, tables, deadline, poller, transport, output, response, listener,
-#          connection, dispatch, loop
+#   Uses:  limits, clock, tables, deadline, poller, transport, output, address, response,
+#          listener, connection, dispatch, loop
 #   Never: requests
 #   Holds: whoever is sent away is told why, if he can still hear it
 

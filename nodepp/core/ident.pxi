@@ -1,5 +1,5 @@
 # core/ident.pxi — ids that nobody can guess, and how a cookie carries them
-#   Owns:  drawing an id, its form as text, comparing in constant time, the tag that marks it as ours
+#   Owns:  drawing an id, its form as text, comparing in constant time, the tag that marks it
 #   Uses:  limits, vault
 #   Never: whether a session has it
 #   Holds: how long a comparison takes says nothing of where two ids differ
@@ -59,7 +59,7 @@ cdef bint ident_same_text(const uint8_t* a, const uint8_t* b, size_t size) noexc
 
 
 cdef size_t ident_encode(const uint8_t* data, size_t size, char* into) noexcept nogil:
-    """base64url of RFC 4648 §5 without padding, of a multiple of three bytes; characters written."""
+    """base64url of RFC 4648 §5 without padding, of a multiple of three bytes; gives its size."""
     cdef size_t i
     cdef uint32_t word
     ensure(size % 3 == 0)

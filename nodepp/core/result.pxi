@@ -1,6 +1,6 @@
 # core/result.pxi — what a handler returned becomes an answer
 #   Owns:  the meaning of each type of result; status, type and field lines into the head
-#   Uses:  limits, output, response, answer, context, reply, dispatch, stream, compress
+#   Uses:  limits, output, response, answer, context, reply, dispatch, settle, stream, compress
 #   Never: calling the handler, sending
 #   Holds: it raises before anything is queued, or the caller rewinds to its mark
 

@@ -1,7 +1,7 @@
 # core/settle.pxi — what a request has changed of its session takes effect
 #   Owns:  encoding, writing back, merging with what others have written; the cookies
-#   Uses:  limits, clock, vault, ident, session, visit, context, headers, reply, store, dispatch,
-#          personal, declared
+#   Uses:  limits, vault, ident, session, headers, context, reply, dispatch, store, visit,
+#          personal, entry, declared
 #   Never: Python under the lock
 #   Holds: of two who change a session at once neither loses a key; of one key the later counts
 
@@ -328,7 +328,7 @@ cdef int settle_discard(Request req) except -1:
     cdef Session s = req._session
     if s.fresh and s.live:
         visit_end(s.slot, s.key, &visit_vault.shared.counts.ended)
-        personal_blank(s)
+        entry_blank(s)
     elif not s.ended:
         s.rekeyed = s.altered = s.entering = s.cookie_due = s.local = False
         s.loaded = False

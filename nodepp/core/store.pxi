@@ -1,6 +1,6 @@
 # core/store.pxi — a table of sessions as Python holds it
 #   Owns:  class SessionTable; SessionFull, SessionsExhausted
-#   Uses:  limits, clock, lock, vault, ident, index, session, expiry
+#   Uses:  clock, lock, vault, ident, index, session, connection, audit
 #   Never: requests
 #   Holds: the memory goes when the last process that has the table closes it
 
@@ -145,7 +145,7 @@ cdef class SessionTable:
         store_open(self)
         session_lock(&self.vault)
         try:
-            return store_faults(&self.vault)
+            return audit_table(&self.vault)
         finally:
             lock_give(&self.vault.shared.lock)
 
@@ -327,59 +327,6 @@ cdef bint store_restore(vault_t* v, tuple record) except -1:
         return False
     v.heads[slot].started_s = started_s
     return True
-
-
-cdef list store_faults(vault_t* v):
-    """Under the lock: walks index and slots."""
-    cdef uint32_t d, i, slot
-    cdef uint64_t last = 0
-    cdef uint32_t total = 0
-    cdef uint64_t* keys
-    faults = []
-    if v.shared.sequence & 1:
-        faults.append("the index says that it is being changed")
-    for d in range(v.shared.block_count):
-        keys = v.keys + <size_t>v.block_place[d] * VAULT_BLOCK_SIZE
-        if v.block_size[d] == 0 or v.block_size[d] > VAULT_BLOCK_SIZE \
-                or keys[0] != v.block_first[d]:
-            faults.append(f"block {d} has {v.block_size[d]} keys, or another first key")
-        if d and v.block_size[d - 1] + v.block_size[d] <= VAULT_MERGE_SIZE:
-            faults.append(f"blocks {d - 1} and {d} could be one")
-        for i in range(v.block_size[d]):
-            slot = v.slots[<size_t>v.block_place[d] * VAULT_BLOCK_SIZE + i]
-            if total and keys[i] <= last:
-                faults.append(f"key {i} of block {d} is not above the one before")
-            if not v.heads[slot].version & VAULT_LIVE \
-                    or ident_key(v.heads[slot].id[v.heads[slot].version & 1]) != keys[i]:
-                faults.append(f"key {i} of block {d} leads to slot {slot}, which is another's")
-            last = keys[i]
-            total += 1
-    if v.shared.block_count + v.shared.free_block_count != v.block_max:
-        faults.append("blocks are missing")
-    return faults + store_slot_faults(v, total)
-
-
-cdef list store_slot_faults(vault_t* v, uint32_t indexed):
-    cdef uint32_t slot
-    cdef uint32_t used = 0
-    cdef uint32_t highest = 0
-    faults = []
-    for slot in range(v.shared.highest_ever):
-        if v.heads[slot].version & VAULT_LIVE != 0:
-            used += 1
-            highest = slot + 1
-            if index_look(v, ident_key(v.heads[slot].id[v.heads[slot].version & 1])) != slot:
-                faults.append(f"slot {slot} is not found")
-            if not session_is_used(v, slot):
-                faults.append(f"slot {slot} counts as free")
-        elif session_is_used(v, slot):
-            faults.append(f"slot {slot} counts as used")
-        elif slot < v.shared.first_free:
-            faults.append(f"slot {slot} is free, below the first free one")
-    if (used, used, highest) != (indexed, v.shared.used_count, v.shared.highest_used):
-        faults.append(f"{used} live slots up to {highest}, {indexed} keys; counted "
-                      f"{v.shared.used_count} up to {v.shared.highest_used}")
-    return faults
 
 
 cdef dict store_stats(SessionTable table):

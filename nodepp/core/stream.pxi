@@ -1,7 +1,7 @@
 # core/stream.pxi — answers whose length nobody knows yet
 #   Owns:  pulling an iterator, the chunked coding of its pieces, its close()
 #   Uses:  limits, scan, clock, tables, output, response, request, connection, context, dispatch,
-#          result
+#          settle, result
 #   Never: more than one share per turn: others are waiting
 #   Holds: an iterator that was begun is closed exactly once, whoever ends it
 

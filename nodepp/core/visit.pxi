@@ -1,7 +1,8 @@
 # core/visit.pxi — whose session does a request bring?
 #   Owns:  the policy of sessions; from cookie to slot; ids that lead nowhere; ending with its hooks
-#   Uses:  limits, scan, clock, tables, transport, vault, ident, session, expiry, address, guess,
-#          snapshot, request, cookie, connection, headers, store, locate, dispatch, personal
+#   Uses:  limits, scan, clock, lock, tables, vault, transport, address, parser, snapshot, ident,
+#          session, expiry, guess, request, cookie, headers, locate, dispatch, store, personal,
+#          entry
 #   Never: what a session holds
 #   Holds: what a connection remembers is a hint: the cookie of each request decides
 
@@ -229,7 +230,7 @@ cdef bint visit_end(uint32_t slot, const uint8_t* id, uint64_t* counter) except 
     cdef uint32_t version = session_version(v, slot, id)
     cdef Session last = None
     if visit_policy.hears_stop or (visit_policy.hears_logout and version & VAULT_LOGGED):
-        last = personal_last(slot, id)
+        last = entry_last(slot, id)
     if not session_remove(v, slot, id, counter):
         return False
     if last is not None:

@@ -1,0 +1,122 @@
+# core/entry.pxi — a session begins and ends
+#   Owns:  beginning one, logging in and out; the last look at one that has ended
+#   Uses:  vault, ident, session, context, dispatch, store, visit, personal, declared
+#   Never: writing a login into the table; that is done when the request is settled
+#   Holds: who begins a session, or ends it, does so at once and tells those who want to know
+
+
+cdef int entry_begin(Session s, bint for_login) except -1:
+    """A new session; for bots, unless it is a login, one that ends with the request."""
+    cdef Request req = <Request>s.request
+    entry_blank(s)
+    if not for_login and not visit_policy.for_bots and req.is_bot:
+        ident_draw(s.meta.csrf, VAULT_CSRF_SIZE)
+        s.local = True
+        dispatch_log(4, "no session is kept for a bot (sessionsForBots=0)")
+        return 0
+    try:
+        store_start(visit_table, visit_agent(req.r), s.key, &s.slot)
+    except SessionsExhausted:
+        if not visit_make_room(for_login):
+            visit_note_full()
+            raise
+        store_start(visit_table, visit_agent(req.r), s.key, &s.slot)
+    s.live = s.fresh = s.cookie_due = True
+    s.ended = False
+    s.loaded = False
+    personal_load(s)
+    req.connection.session_slot = <int32_t>s.slot
+    if visit_policy.hears_start and not visit_tell("start", req):
+        visit_end(s.slot, s.key, &visit_vault.shared.counts.ended)
+        entry_blank(s)
+        raise RuntimeError("on_session_start has refused the session")
+    return 0
+
+
+cdef int entry_blank(Session s) except -1:
+    """As a visitor's without a session."""
+    s.live = s.local = s.fresh = s.rekeyed = s.altered = s.cookie_due = s.keep = False
+    s.entering = False
+    s.began_s = s.seen_s = 0
+    memset(&s.meta, 0, sizeof(s.meta))
+    s.meta.level = 0
+    s.label = b""
+    s.loaded = True
+    return entry_forget(s)
+
+
+cdef int entry_forget(Session s) except -1:
+    """No data."""
+    s.held = None if personal_defaults is not None else {}
+    s.base = b""
+    s.changed = None
+    s.cleared = s.nested = False
+    if personal_defaults is not None:
+        declared_load(s, NULL, 0)
+    return 0
+
+
+cdef int entry_login(Session s, uid, level, str name, bint keep) except -1:
+    cdef int64_t who
+    cdef bytes label
+    if not isinstance(uid, int) or isinstance(uid, bool):
+        raise TypeError(f"uid is an int, not {type(uid).__name__}: keep other names in the session")
+    if uid == 0 or not -(1 << 63) <= uid < 1 << 63:
+        raise ValueError("uid is not 0 and has 64 bits")
+    if not isinstance(level, int):
+        raise TypeError(f"level is an int, not {type(level).__name__}")
+    if not 2 <= level <= 124:
+        raise ValueError(f"level is 2 to 124, not {level!r}")
+    who = uid
+    label = entry_cut(name)
+    personal_check_writable(s)
+    personal_load(s)
+    if not s.live:
+        entry_begin(s, True)
+    if len(label) > visit_vault.data_size:
+        raise SessionFull("there is no room for the name")
+    if s.meta.uid and s.meta.uid != who:
+        personal_clear(s)
+    s.meta.uid = who
+    s.meta.level = <uint8_t>level
+    s.meta.login_s = vault_now_s(visit_vault)
+    s.label = label
+    s.keep = keep
+    ident_draw(s.meta.csrf, VAULT_CSRF_SIZE)
+    s.rekeyed = s.altered = s.entering = s.cookie_due = True
+    if visit_policy.hears_login:
+        visit_tell("login", <Request>s.request)
+    return 0
+
+
+cdef bytes entry_cut(str name):
+    """Its first 60 bytes, whole characters."""
+    label = name.encode("utf-8", "replace")
+    if len(label) > SESSION_NAME_SIZE_MAX:
+        label = label[:SESSION_NAME_SIZE_MAX].decode("utf-8", "ignore").encode()
+    return label
+
+
+cdef int entry_logout(Session s) except -1:
+    personal_check_writable(s)
+    personal_load(s)
+    if s.live:
+        visit_end(s.slot, s.key, &visit_vault.shared.counts.ended)
+    entry_blank(s)
+    s.ended = True
+    return 0
+
+
+cdef Session entry_last(uint32_t slot, const uint8_t* id):
+    """A copy of a session that ends, for those who want to see it once more."""
+    cdef Session last = personal_class.__new__(personal_class)
+    last.live = True
+    last.slot = slot
+    memcpy(last.key, id, VAULT_ID_SIZE)
+    personal_load(last)
+    if personal_defaults is None:
+        try:
+            personal_values(last)
+        except ValueError:
+            last.held = {}
+    return last
