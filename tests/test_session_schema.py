@@ -238,13 +238,16 @@ def test_what_is_written_is_read(hits, share, on, nick, token):
 
 @pytest.mark.parametrize(("kind", "value", "expected"), [
     ("int", 3.9, 3), ("int", -3.9, -3), ("int", True, 1), ("int", float("nan"), None),
-    ("int", float("inf"), None), ("int", 1 << 63, None), ("int", 1e300, None), ("int", "3", None),
+    ("int", float("inf"), None), ("int", 1 << 63, None), ("int", 1e300, None), ("int", " -3", -3),
+    ("int", "3.5", None), ("int", "9" * 41, None), ("int", b"3", None), ("int", "", None),
     ("int", None, None), ("int", [1], None),
-    ("float", 3, 3.0), ("float", True, 1.0), ("float", 1 << 2000, None), ("float", "3", None),
+    ("float", 3, 3.0), ("float", True, 1.0), ("float", 1 << 2000, None), ("float", "3.5", 3.5),
+    ("float", "much", None),
     ("bool", 7, True), ("bool", 0, False), ("bool", 0.5, True), ("bool", "yes", None),
     ("str", "grüße", "grü"), ("str", "abcd", "abcd"), ("str", "abc€", "abc"),
     ("str", b"abc", "abc"), ("str", b"\xff", None), ("str", "\ud800", None),
-    ("str", 3, None), ("str", None, None),
+    ("str", -3.5, "-3.5"), ("str", 12345, None), ("str", True, None),
+    ("str", 3, "3"), ("str", None, None),
     ("bytes", b"abcd", b"abcd"), ("bytes", b"abcde", None), ("bytes", "grü", "grü".encode()),
     ("bytes", 3, None),
 ])  # fmt: skip

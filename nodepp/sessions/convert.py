@@ -2,8 +2,9 @@
 the settings give a session less room.
 
 Fields of the same name are carried over, the rest take their defaults. Numbers become each other
-as Python's int(), float() and bool() make them; text and bytes become each other as UTF-8; text
-that is too long is cut at a character, bytes that are too many are not: half a token is useless.
+as Python's int(), float() and bool() make them; numbers become text, and text that is a number one;
+text and bytes become each other as UTF-8; text that is too long is cut at a character, but neither
+bytes nor numbers are: half a token is useless, half a number wrong.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from .schema import Field, Schema, Value
 
+NUMBER_LENGTH_MAX = 40  # characters of a text that may be a number; 64 bits have 20
 NAMES_SAID_MAX = 8      # field names that the log line has, of each sort
 
 
@@ -125,19 +127,24 @@ def fitted(field: Field, value: Any) -> Optional[Value]:
             value = value.decode()
         except UnicodeDecodeError:
             return None
+    elif type(value) in (int, float):       # no bool: "True" is a word of Python's
+        value = str(value)
+        return value if len(value) <= field.size else None
     return _cut(value, field.size) if isinstance(value, str) else None
 
 
 def _number(kind: str, value: Any) -> Optional[Value]:
-    if not isinstance(value, (int, float)):
-        return None
     if kind == "bool":
-        return bool(value)
+        return bool(value) if isinstance(value, (int, float)) else None
+    if not isinstance(value, (int, float)) and not (
+        isinstance(value, str) and len(value) <= NUMBER_LENGTH_MAX
+    ):
+        return None
     try:
         if kind == "float":
             return float(value)
         number = int(value)
-    except (ValueError, OverflowError):     # not a number, infinite, an integer beyond all floats
+    except (ValueError, OverflowError):     # no number, infinite, an integer beyond all floats
         return None
     return number if INT_MIN <= number <= INT_MAX else None
 

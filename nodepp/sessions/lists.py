@@ -183,7 +183,7 @@ def remove(path: str, address: str) -> tuple[list[Entry], list[Entry]]:
 
 
 def _comment(why: str, now: float) -> str:
-    moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(now))
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
     words = "".join(it if it.isprintable() else " " for it in why)[:WHY_LENGTH_MAX]
     return f"{BLOCKED}{moment}: {words}".rstrip()
 

@@ -19,14 +19,14 @@ from .table import make_table
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, Optional, Union
+    from typing import Optional
 
     from .._core import SessionTable
     from .convert import Converter
     from .table import Write
 
-# Places in a record of SessionTable.records().
-_ACTIVE, _UID, _NAME, _DATA = 2, 5, 8, 10
+    # id, started, active, agent, flags, uid, level, login_s, name, csrf, data
+    Record = tuple[bytes, int, int, int, int, int, int, int, bytes, bytes, bytes]
 
 
 def open_in_file(
@@ -182,16 +182,21 @@ def fill_from(new: SessionTable, old: SessionTable, converter: Converter) -> int
 
     If it is too small, those stay that are logged in, and of these and the others the newest.
     """
-    records: Iterable[tuple[Any, ...]] = old.records()
+    records: Iterable[Record] = old.records()
     if len(old) > new.capacity:
-        records = sorted(records, key=lambda it: (it[_UID] != 0, it[_ACTIVE]), reverse=True)
+        records = sorted(records, key=_worth, reverse=True)
     left_out = 0
     for record in records:
-        room = new.data_size - len(record[_NAME])
-        fields: list[Union[int, bytes]] = list(record)
-        if room < 0:
-            fields[_NAME], room = b"", new.data_size
-        fields[_DATA] = converter.convert(record[_DATA], room)
-        if not new.restore(tuple(fields)):
-            left_out += 1
+        id, started, active, agent, flags, uid, level, login_s, name, csrf, data = record
+        if len(name) > new.data_size:
+            name = b""
+        data = converter.convert(data, new.data_size - len(name))
+        is_in = new.restore(
+            (id, started, active, agent, flags, uid, level, login_s, name, csrf, data))
+        left_out += not is_in
     return left_out
+
+
+def _worth(record: Record) -> tuple[bool, int]:
+    uid, active = record[5], record[2]
+    return uid != 0, active
