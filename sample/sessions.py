@@ -218,7 +218,7 @@ def live(now):
         "most": f"{most:,}",
         "most_share": f"{100 * most / slots:.3g} % of the slots",
         "started": f"{now['sessions_started']:,}",
-        "logins": f"{now['logins']:,} logins",
+        "logins": f"{now['logins']:,} {'login' if now['logins'] == 1 else 'logins'}",
         "expired": f"{now['sessions_expired']:,}",
         "ended": f"{now['sessions_ended']:,} ended otherwise",
         "refused": f"{now['sessions_refused']:,}",

@@ -11,11 +11,12 @@ import time
 from collections import deque
 from hmac import compare_digest
 
+import pages
 import sessions
 from application import app
 from dashboard import memory
 
-from nodepp import AuthLevel, HTTPError
+from nodepp import AuthLevel, CsrfError, HTTPError
 
 # These passwords stand on the login page. Real ones are kept as hashes, by a slow function.
 ACCOUNTS = {
@@ -33,6 +34,9 @@ app.require_auth("/members", AuthLevel.USER)
 app.require_auth("/admin", AuthLevel.ADMIN)
 
 
+TOO_OLD = "This form is too old, or was not made for you: go back and reload."
+
+
 def require_token(req):
     """That the form came from a page of ours, made for this session.
 
@@ -40,7 +44,12 @@ def require_token(req):
     the browser says that the form came from. This sample is safe without the setting, too.
     """
     if not req.session.check_csrf(req.form.get("csrft", "")):
-        raise HTTPError(403, "This form is too old, or was not made for you: go back and reload.")
+        raise HTTPError(403, TOO_OLD)
+
+
+@app.error(CsrfError)  # the core asked; what exactly was wrong is nothing for a visitor
+def forged(req):
+    return pages.error(req, TOO_OLD)
 
 
 # A visitor whom nobody has to know: the first thing written begins a session.
