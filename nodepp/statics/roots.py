@@ -6,7 +6,7 @@ import os
 
 from .declared import INDEX, MINIFY, Host
 from .root import Root
-from .tree import is_within
+from .tree import Walk, is_within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,13 +62,22 @@ def cache_folder(statics: Statics) -> str:
 
 
 def serves(statics: Statics, file: str) -> bool:
-    """Whether a file is among the public ones, on any host. file: absolute."""
+    """Whether a file is public, or will be: one that was written just now is served a little later.
+    file: absolute.
+    """
     real = os.path.realpath(file)
-    return any(
-        os.path.realpath(entry.file) == real
-        for host in statics.hosts.values() for root in host.roots
-        if root.folder and is_within(root.real, real)
-        for entry in root.found.values())
+    for host in statics.hosts.values():
+        for root in host.roots:
+            if not root.folder or not is_within(root.real, real):
+                continue
+            walk = Walk(root.real, _say_nothing, root.private, root.excluded)
+            if root.real == real or walk.find(real[len(root.real.rstrip("/")) :])[0]:
+                return True
+    return False
+
+
+def _say_nothing(level: int, message: str) -> None:
+    pass
 
 
 def _add(statics: Statics, host: HostFiles, root: Root, is_expected: bool) -> None:
