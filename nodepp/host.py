@@ -79,20 +79,25 @@ class Host:
         core = import_core()
         if isinstance(exc, core.RequestError):
             return HTTPError(exc.status, str(exc) or None)
-        if isinstance(exc, core.SessionsExhausted) and not self.expects(exc):
+        if isinstance(exc, core.SessionsExhausted) and not self._has_handler(exc):
             return HTTPError(exc.status, None, {"Retry-After": str(RETRY_AFTER_S)})
-        if isinstance(exc, core.CsrfError) and not self.expects(exc):
+        if isinstance(exc, core.CsrfError) and not self._has_handler(exc):
             # One line: whoever runs a site behind a proxy that changes Host has to learn of it.
             self.log(INF, f"{req.method} {req.target}: {exc}")
             return HTTPError(exc.status, str(exc))
         return exc
 
     def expects(self, exc: BaseException) -> bool:
-        """Whether an exception is an answer of the application rather than a fault: HTTPError, or
-        one with a handler.
+        """Whether an exception is an answer rather than a fault: HTTPError, what the core says of
+        sessions, or one with a handler.
         """
+        core = import_core()
+        answers = (HTTPError, core.SessionsExhausted, core.CsrfError)
+        return isinstance(exc, answers) or self._has_handler(exc)
+
+    def _has_handler(self, exc: BaseException) -> bool:
         handlers = self.app._error_handlers
-        return isinstance(exc, HTTPError) or any(cls in handlers for cls in type(exc).__mro__)
+        return any(cls in handlers for cls in type(exc).__mro__)
 
     def _answer(self, req: Request, problem: BaseException) -> Any:
         """Calls the error handler for the exception's class or nearest base, else for its status,

@@ -5,7 +5,6 @@ Uses macros.py. Applications import all names from npp.py, which says what diffe
 
 from __future__ import annotations
 
-from .errors import HTTPError
 from .macros import Macro, app_of_module, current, state
 from .npp_request import parameter
 from .sessions import AuthLevel
@@ -137,7 +136,7 @@ CSRFT_OK = Macro("CSRFT_OK", lambda: _session().check_csrf(parameter("csrft") or
 def CSRFT_OUT_INPUT() -> None:
     """Appends the hidden input of a form that CSRFT_OK will ask for; begins a session."""
     request = current()
-    request.out_raw(request.csrf_input())
+    request.out_raw("%s", request.csrf_input())
 
 
 OUT_CSRFT = CSRFT_OUT_INPUT
@@ -159,11 +158,12 @@ def npp_eng_session_start(sessid: str | None = None) -> int:
 
     if sessid:
         raise ValueError("npp_eng_session_start: nobody chooses the id of a session; pass None")
+    session = current().session
     try:
-        current().session.start()
+        session.start()
     except SessionsExhausted:
         return ERR_SERVER_TOOBUSY
-    except HTTPError:
+    except RuntimeError:
         return ERR_INT_SERVER_ERROR
     return OK
 
