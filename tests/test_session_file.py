@@ -1,6 +1,4 @@
-"""The file that sessions survive in: who may have it, what becomes of a damaged one, and of one
-that was made for other settings or by an older application.
-"""
+"""The file that sessions survive in: restarts, power loss, two servers, and whose it is."""
 
 from __future__ import annotations
 
@@ -8,46 +6,40 @@ import errno
 import fcntl
 import os
 import pathlib
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
-from typing import Annotated
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sessionfiles import (
+    INF,
+    NOBODY,
+    WAR,
+    Settings,
+    files_of,
+    filled,
+    needs_root,
+    said,
+    sessions_of,
+    starting,
+)
 
 from nodepp._core import SessionTable
 from nodepp.errors import StartError
-from nodepp.sessions import disk, file
+from nodepp.sessions import file
 from nodepp.sessions.header import (
     FORMAT,
     HEADER_SIZE,
     STATE_OFFSET,
     STATE_SIZE,
-    Header,
     State,
     boot_id,
 )
-from nodepp.sessions.schema import declare
-from nodepp.sessions.table import open_table, slot_size
-
-WAR, INF = 2, 3
-
-NOBODY = 65534              # a user that is not the one of the tests
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-
-
-class Settings:
-    """What open_table() reads of a Config."""
-
-    def __init__(self, path, max_sessions=50, session_data_size=256):
-        self.session_file = str(path)
-        self.max_sessions, self.session_data_size = max_sessions, session_data_size
+from nodepp.sessions.table import open_table
 
 
 @pytest.fixture
@@ -62,52 +54,7 @@ def log():
 
 @pytest.fixture
 def start(path, log):
-    """start(…) opens the file as a server does; what a test leaves open is closed."""
-    opened = []
-
-    def begin(max_sessions=50, session_data_size=256, declared=None, path=path):
-        opened.append(open_table(Settings(path, max_sessions, session_data_size), declared,
-                                 lambda level, text: log.append((level, text))))
-        return opened[-1]
-
-    yield begin
-    for it in opened:
-        if it._file is not None:
-            it.close(clean=False)
-
-
-def record(number, uid=0, active=1_700_000_000, data=b"", name=b""):
-    """One session, as SessionTable.records() gives it."""
-    id = number.to_bytes(24, "big")[::-1]           # differs in the bytes that are searched by
-    return (id, active - 10, active, 77, 0, uid, 10 if uid else 1, active - 5 if uid else 0,
-            name, b"c" * 12, data)
-
-
-def packed(**values):
-    return msgspec.msgpack.encode(values)
-
-
-def filled(start, count=3, **options):
-    """A file that a server was stopped on with so many sessions; what they were."""
-    opened = start(**options)
-    for number in range(count):
-        assert opened.table.restore(record(number, data=packed(name=f"needle-{number:04}")))
-    records = sorted(opened.table.records())
-    opened.close()
-    return records
-
-
-def sessions_of(opened):
-    assert opened.table.check() == []
-    return sorted(opened.table.records())
-
-
-def said(log, level=None):
-    return "\n".join(text for its, text in log if level is None or its == level)
-
-
-def files_of(folder):
-    return sorted(it.name for it in folder.iterdir())
+    yield from starting(path, log)
 
 
 # --- without a file -------------------------------------------------------------------------------
@@ -440,8 +387,7 @@ def test_a_server_that_waited_for_the_name_does_not_take_the_file_of_before(path
     """Opened, then replaced by its owner, who went: the lock of the old one is free, and it is not
     the file any more.
     """
-    path.write_bytes(b"old")
-    path.chmod(0o600)
+    path.touch(0o600)
     flock = fcntl.flock
     calls = []
 
@@ -462,127 +408,38 @@ def test_a_server_that_waited_for_the_name_does_not_take_the_file_of_before(path
         held.end(is_clean=False)
 
 
-# --- damaged --------------------------------------------------------------------------------------
+def test_a_file_that_is_replaced_all_the_time_is_given_up(start, path, tmp_path, monkeypatch):
+    def replaced(descriptor, operation):
+        (tmp_path / "new").touch(0o600)
+        os.rename(tmp_path / "new", path)
 
-
-def set_aside(folder):
-    return [it for it in files_of(folder) if it.startswith("sessions.npp.damaged-")]
-
-
-def expect_set_aside(start, path, log):
-    content = path.read_bytes()
-    opened = start()
-    assert opened.restored == 0 and sessions_of(opened) == []
-    names = set_aside(path.parent)
-    assert len(names) == 1 and (path.parent / names[0]).read_bytes() == content
-    assert files_of(path.parent) == ["sessions.npp", *names]
-    assert len(log) == 1 and log[0][0] == WAR
-    assert log[0][1].startswith(f"sessionFile={path}: damaged: ")
-    assert log[0][1].endswith(
-        f". It was set aside as {path.parent / names[0]}, and a new one was begun: everybody is"
-        " logged out.")
-    opened.close()
-    assert start().restored == 0 and len(log) == 1
-    return log[0][1]
-
-
-@pytest.mark.parametrize("size", [1, 100, HEADER_SIZE - 1, HEADER_SIZE, HEADER_SIZE + 5000, -1])
-def test_a_truncated_file_is_set_aside(start, path, log, size):
-    filled(start)
-    os.truncate(path, size if size > 0 else path.stat().st_size - 1)
-    assert "bytes" in expect_set_aside(start, path, log)
-
-
-def test_a_file_that_grew_is_set_aside(start, path, log):
-    filled(start)
-    with open(path, "ab") as it:
-        it.write(b"more")
-    assert "bytes instead of" in expect_set_aside(start, path, log)
-
-
-@pytest.mark.parametrize("content", [b"garbage\n" * 3, b"\0" * HEADER_SIZE * 3, b"\xff" * 200_000])
-def test_garbage_is_set_aside(start, path, log, content):
-    path.write_bytes(content)
-    path.chmod(0o600)
-    expect_set_aside(start, path, log)
-
-
-@pytest.mark.parametrize("offset", [0, 7, 9, 12, 16, 24, 32, 40, 48, 60, 87, 91])
-def test_a_head_that_is_not_what_was_written_is_set_aside(start, path, log, offset):
-    filled(start)
-    with open(path, "r+b") as it:
-        it.seek(offset)
-        byte = it.read(1)[0]
-        it.seek(offset)
-        it.write(bytes([byte ^ 0x80]))
-    expect_set_aside(start, path, log)
-
-
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture],
-          deadline=None)
-@given(st.integers(0, 120), st.binary(min_size=1, max_size=60))
-def test_no_head_stops_a_start_but_a_newer_one(tmp_path_factory, offset, data):
-    path = tmp_path_factory.mktemp("head") / "sessions.npp"
-    open_table(Settings(path), None, print).close()
-    with open(path, "r+b") as it:
-        it.seek(offset)
-        it.write(data)
-    lines = []
-    try:
-        open_table(Settings(path), None, lambda level, text: lines.append(text)).close()
-    except StartError as error:
-        assert "a newer nodepp made it" in str(error)
-
-
-def test_a_region_of_another_shape_is_set_aside(start, path, log):
-    header = Header(50, 256, "", b"k" * 32, 1_000_000)
-    path.write_bytes(header.pack().ljust(header.file_size, b"\0"))
-    path.chmod(0o600)
-    assert "another version of nodepp" in expect_set_aside(start, path, log)
-
-
-@pytest.mark.parametrize(("capacity", "data_size", "layout"), [
-    (0, 256, ""), (1 << 40, 256, ""), (50, 1 << 60, ""), (50, 256, "no layout"),
-])  # fmt: skip
-def test_a_geometry_that_cannot_be_is_set_aside(start, path, log, capacity, data_size, layout):
-    size = SessionTable.region_size(50, 256)
-    header = Header(capacity, data_size, layout, b"k" * 32, size)
-    path.write_bytes(header.pack().ljust(header.file_size, b"\0"))
-    path.chmod(0o600)
-    expect_set_aside(start, path, log)
-
-
-def test_two_damaged_files_of_one_second_have_two_names(start, path, monkeypatch):
-    monkeypatch.setattr(disk.time, "strftime", lambda format: "20250102-030405")
-    for content in (b"one", b"two"):
-        path.write_bytes(content)
-        path.chmod(0o600)
-        start().close()
-    names = set_aside(path.parent)
-    assert names == ["sessions.npp.damaged-20250102-030405",
-                     "sessions.npp.damaged-20250102-030405-2"]
-    assert [(path.parent / it).read_bytes() for it in names] == [b"one", b"two"]
-
-
-def test_where_there_are_no_links_a_damaged_file_is_renamed(start, path, monkeypatch, log):
-    def refuse(*args):
-        raise OSError(errno.EPERM, "no links here")
-
-    monkeypatch.setattr(os, "link", refuse)
-    path.write_bytes(b"garbage")
-    path.chmod(0o600)
-    expect_set_aside(start, path, log)
-
-
-def test_a_file_of_a_newer_version_is_refused_and_stays(start, path):
-    filled(start)
-    data = bytearray(path.read_bytes())
-    data[8:12] = (FORMAT + 1).to_bytes(4, "little")
-    path.write_bytes(data)
-    with pytest.raises(StartError, match=r"a newer nodepp made it \(format 2\)\. Use that one"):
+    monkeypatch.setattr(fcntl, "flock", replaced)
+    with pytest.raises(StartError, match="other servers keep replacing it"):
         start()
-    assert path.read_bytes() == data
-    assert files_of(path.parent) == ["sessions.npp"]
+
+
+def test_a_file_that_is_removed_while_it_is_opened_is_made_again(start, path, monkeypatch):
+    flock = fcntl.flock
+    removed = []
+
+    def remove_once(descriptor, operation):
+        if not removed:
+            path.unlink()
+            removed.append(path)
+        return flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_once)
+    assert start().restored == 0 and removed
+
+
+@pytest.mark.parametrize("pid", [999_999_999, -5])
+def test_a_process_that_is_not_there_is_not_named(start, path, pid):
+    start()
+    with open(path, "r+b") as it:
+        it.seek(STATE_OFFSET)
+        it.write(State(False, pid, boot_id()).pack())
+    with pytest.raises(StartError, match=r"another server uses it\. Stop that one"):
+        start()
 
 
 # --- what is no file of ours ----------------------------------------------------------------------
@@ -666,6 +523,15 @@ def test_a_file_that_others_may_open_is_closed_to_them(start, path, log):
     assert log == [(WAR, f"sessionFile={path}: others could open it (mode 644); it is 600 now.")]
 
 
+def test_where_files_have_no_modes_it_is_said_and_served(start, path, log, monkeypatch):
+    records = filled(start)
+    path.chmod(0o644)
+    monkeypatch.setattr(os, "fchmod", lambda descriptor, mode: None)
+    assert sessions_of(start()) == records
+    assert log == [
+        (WAR, f"sessionFile={path}: others may read it, and that cannot be changed there.")]
+
+
 def test_a_link_stays_one(start, path, tmp_path):
     (tmp_path / "data").mkdir()
     path.symlink_to(tmp_path / "data" / "real.npp")
@@ -682,295 +548,3 @@ def test_a_disk_without_locks_is_refused(start, monkeypatch, path):
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(StartError, match=r"no locks\. Name a file on a local disk"):
         start()
-
-
-# --- a full disk ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_files():
-    """No file of this process may be larger than 256 KiB: as a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_disk_without_room_is_refused_with_sizes_and_nothing_is_left(
-    start, tmp_path, small_files
-):
-    before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(StartError) as error:
-        start(max_sessions=1000, session_data_size=1024)
-    text = str(error.value)
-    assert "a file for 1,000 sessions of 1,024 bytes takes 2.2 MiB, and " in text
-    assert " MiB are free there (File too large). Make room, or lower maxSessions" in text
-    assert files_of(tmp_path) == []
-    assert len(os.listdir("/proc/self/fd")) == before
-
-
-def test_where_nothing_can_be_reserved_a_full_disk_is_noticed_all_the_same(
-    start, tmp_path, small_files, monkeypatch
-):
-    monkeypatch.delattr(os, "posix_fallocate")
-    with pytest.raises(StartError, match=r"takes 2\.2 MiB"):
-        start(max_sessions=1000, session_data_size=1024)
-    assert files_of(tmp_path) == []
-
-
-def test_without_room_for_a_larger_file_the_old_one_stays(start, tmp_path, small_files, path):
-    records = filled(start)
-    with pytest.raises(StartError, match=r"beside the one that is there, takes 2\.2 MiB"):
-        start(max_sessions=1000, session_data_size=1024)
-    assert files_of(tmp_path) == ["sessions.npp"]
-    assert sessions_of(start()) == records
-
-
-def test_without_room_a_damaged_file_stays_where_it_is(start, path, small_files, log):
-    path.write_bytes(b"garbage")
-    path.chmod(0o600)
-    with pytest.raises(StartError, match=r"takes 2\.2 MiB"):
-        start(max_sessions=1000, session_data_size=1024)
-    assert files_of(path.parent) == ["sessions.npp"] and path.read_bytes() == b"garbage"
-
-
-def test_where_nothing_can_be_reserved_zeros_are_written(start, path, monkeypatch):
-    def refuse(*args):
-        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
-
-    monkeypatch.setattr(os, "posix_fallocate", refuse)
-    start(max_sessions=3000).close()
-    found = path.stat()
-    assert found.st_blocks * 512 >= found.st_size == HEADER_SIZE + SessionTable.region_size(
-        3000, 256)
-
-
-@pytest.mark.parametrize("reserves", [True, False])
-def test_a_copy_with_holes_is_filled(start, path, monkeypatch, reserves):
-    records = filled(start, 3, max_sessions=3000)
-    data = path.read_bytes()
-    path.unlink()
-    with open(path, "wb") as it:                # as cp --sparse=always
-        os.fchmod(it.fileno(), 0o600)
-        for at in range(0, len(data), 4096):
-            page = data[at : at + 4096]
-            if any(page):
-                it.seek(at)
-                it.write(page)
-        it.truncate(len(data))
-    if path.stat().st_blocks * 512 >= len(data):
-        pytest.skip("this file system has no holes")
-    if not reserves:
-        monkeypatch.delattr(os, "posix_fallocate")
-    assert sessions_of(start(max_sessions=3000)) == records
-    assert path.stat().st_blocks * 512 >= path.stat().st_size == len(data)
-
-
-@pytest.mark.parametrize("step", ["fsync", "rename", "link"])
-def test_a_failure_while_a_file_takes_its_place_leaves_the_old_one(
-    start, path, monkeypatch, step, log
-):
-    records = filled(start)
-    damaged = step == "link"
-    if damaged:
-        os.truncate(path, 100)
-
-    def fail(*args):
-        raise OSError(errno.EIO, "Input/output error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, step, fail)
-        if damaged:
-            patch.setattr(os, "rename", fail)       # which it would try next
-        with pytest.raises(StartError, match="Input/output error"):
-            start(max_sessions=60)
-    assert files_of(path.parent) == ["sessions.npp"]
-    if not damaged:
-        assert sessions_of(start()) == records
-    else:
-        assert start().restored == 0 and len(set_aside(path.parent)) == 1
-
-
-# --- other settings -------------------------------------------------------------------------------
-
-
-def test_with_more_room_all_sessions_are_taken_over(start, path, log):
-    opened = start()
-    for number in range(50):
-        opened.table.restore(record(number, uid=number % 2 * number, data=packed(n=number),
-                                    name=b"me" * (number % 2)))
-    cookie = opened.table.cookie(opened.table.ids()[0])
-    records = sessions_of(opened)
-    opened.close()
-    opened = start(max_sessions=2000, session_data_size=1024)
-    assert sessions_of(opened) == records and opened.restored == 50
-    assert opened.table.capacity == 2000 and opened.table.data_size == 1024
-    assert opened.table.is_ours(cookie)
-    assert files_of(path.parent) == ["sessions.npp"]
-    assert len(log) == 1 and log[0][0] == INF
-    assert log[0][1].startswith(f"sessionFile={path}: took over 50 sessions in ")
-    assert log[0][1].endswith(" s; maxSessions 50 → 2,000; room 256 → 1,024 bytes.")
-    opened.close()
-    assert sessions_of(start(max_sessions=2000, session_data_size=1024)) == records
-    assert len(log) == 1
-
-
-def test_with_less_room_those_stay_that_are_logged_in_and_the_newest(start, log):
-    opened = start()
-    for number in range(30):
-        opened.table.restore(record(number, uid=number if number < 5 else 0,
-                                    active=1_700_000_000 + number))
-    opened.close()
-    opened = start(max_sessions=10)
-    kept = sessions_of(opened)
-    assert sorted(it[0][0] for it in kept) == [1, 2, 3, 4, *range(24, 30)]
-    assert log[0][0] == WAR
-    assert "took over 10 sessions" in log[0][1] and "20 sessions left out" in log[0][1]
-
-
-def test_values_that_do_not_fit_any_more_are_left_out_and_counted(start, log):
-    opened = start()
-    opened.table.restore(record(1, uid=7, name=b"Ann", data=packed(n=1, essay="x" * 200)))
-    opened.table.restore(record(2, data=packed(n=2)))
-    opened.close()
-    opened = start(session_data_size=64)
-    assert [msgspec.msgpack.decode(it[-1]) for it in sessions_of(opened)] == [{"n": 1}, {"n": 2}]
-    assert [it[8] for it in sessions_of(opened)] == [b"Ann", b""]
-    assert log[0][0] == WAR and "1 value did not fit" in log[0][1]
-
-
-def test_a_name_that_does_not_fit_any_more_is_left_out(start):
-    opened = start()
-    opened.table.restore(record(1, uid=7, name=b"N" * 60, data=packed(n=1)))
-    opened.close()
-    (found,) = sessions_of(start(session_data_size=16))
-    assert found[8] == b"" and msgspec.msgpack.decode(found[-1]) == {"n": 1}
-
-
-class Before:
-    hits: int = 0
-    nick: Annotated[str, 30] = ""
-    gone: bool
-
-
-class After:
-    nick: Annotated[str, 4] = "me"
-    hits: float = 0
-    fresh: int = 42
-
-
-def test_a_new_version_of_the_class_keeps_what_has_the_same_name(start, path, log):
-    before, after = declare(Before).__session_schema__, declare(After).__session_schema__
-    data = bytearray(before.record)
-    for field, value in zip(before.fields, (7, "grüße", True)):
-        field.write(data, value)
-    opened = start(declared=declare(Before))
-    assert opened.table.data_size == slot_size(before)
-    opened.table.restore(record(1, uid=5, name=b"A" * 60, data=bytes(data)))
-    opened.table.restore(record(2))
-    opened.close()
-    opened = start(declared=declare(After))
-    first, second = sessions_of(opened)
-    assert {it.name: it.read(first[-1]) for it in after.fields} == {
-        "nick": "grü", "hits": 7.0, "fresh": 42}
-    assert first[8] == b"A" * 60 and second[-1] == b""
-    assert "fields kept: nick, hits; new: fresh; gone: gone." in said(log)
-    opened.close()
-    assert start(declared=declare(After)).restored == 2 and len(log) == 1
-
-
-def test_dicts_become_a_class_and_dicts_again(start, log):
-    opened = start()
-    opened.table.restore(record(1, data=packed(hits=3, nick="Ann", cart=[1, 2])))
-    opened.close()
-    opened = start(declared=declare(After))
-    schema = declare(After).__session_schema__
-    (found,) = sessions_of(opened)
-    assert {it.name: it.read(found[-1]) for it in schema.fields} == {
-        "nick": "Ann", "hits": 3.0, "fresh": 42}
-    opened.close()
-    (found,) = sessions_of(start())
-    assert msgspec.msgpack.decode(found[-1]) == {"nick": "Ann", "hits": 3.0, "fresh": 42}
-    assert "dicts became fields nick, hits, fresh" in log[0][1]
-    assert "fields became dicts" in log[1][1]
-
-
-KILLED = """
-import os, signal, sys
-from nodepp.sessions import file, restore, table
-class Settings:
-    session_file, max_sessions, session_data_size = sys.argv[1], int(sys.argv[3]), 256
-def die(*args):
-    os.kill(os.getpid(), signal.SIGKILL)
-where, _, name = sys.argv[2].partition(".")
-setattr({"restore": restore, "file": file, "os": os}[where], name, die)
-table.open_table(Settings, None, print)
-"""
-
-
-@pytest.mark.parametrize("moment", ["restore.fill_from", "file.fill", "os.fsync", "os.rename"])
-@pytest.mark.parametrize("max_sessions", [50, 80])
-def test_a_server_killed_while_it_converts_leaves_the_old_file(
-    start, path, moment, max_sessions, log
-):
-    records = filled(start, 20)
-    run = subprocess.run([sys.executable, "-c", KILLED, str(path), moment, "80"])
-    assert run.returncode == -signal.SIGKILL
-    assert files_of(path.parent) == ["sessions.npp", "sessions.npp.new"]
-    assert sessions_of(start(max_sessions)) == records
-    assert files_of(path.parent) == ["sessions.npp"]
-    assert len(log) == (max_sessions == 80)
-
-
-@pytest.mark.parametrize("moment", ["file.fill", "os.fsync", "os.rename"])
-def test_a_server_killed_while_it_makes_its_first_file_leaves_nothing_in_the_way(
-    start, path, moment, log
-):
-    run = subprocess.run([sys.executable, "-c", KILLED, str(path), moment, "80"])
-    assert run.returncode == -signal.SIGKILL
-    assert start().restored == 0
-    assert files_of(path.parent) == ["sessions.npp"] and log == []
-
-
-def test_a_server_killed_while_it_sets_a_damaged_file_aside_has_it_twice_at_most(start, path, log):
-    path.write_bytes(b"garbage")
-    path.chmod(0o600)
-    run = subprocess.run([sys.executable, "-c", KILLED, str(path), "os.rename", "50"])
-    assert run.returncode == -signal.SIGKILL
-    assert start().restored == 0
-    names = set_aside(path.parent)
-    assert 1 <= len(names) <= 2
-    assert all((path.parent / it).read_bytes() == b"garbage" for it in names)
-
-
-def test_descriptors_are_given_back(start):
-    before = len(os.listdir("/proc/self/fd"))
-    for max_sessions in (50, 50, 60, 20):
-        start(max_sessions).close()
-    assert len(os.listdir("/proc/self/fd")) == before
-
-
-def test_a_start_that_fails_later_gives_the_file_back(start, path, monkeypatch):
-    filled(start)
-
-    def fail(self):
-        raise OSError(errno.EIO, "Input/output error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(file.SessionFile, "begin", fail)
-        with pytest.raises(StartError, match="Input/output error"):
-            start()
-    assert start().restored == 3
-
-
-def test_the_log_says_when_a_file_could_not_be_closed(start, monkeypatch, log):
-    opened = start()
-
-    def fail(*args):
-        raise OSError(errno.EIO, "Input/output error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", fail)
-        opened.close()
-    assert "it could not be closed: Input/output error" in said(log, WAR)
-    start()

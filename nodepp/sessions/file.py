@@ -252,7 +252,7 @@ def _owner_text(descriptor: int) -> str:
     """
     try:
         state = State.unpack(os.pread(descriptor, STATE_SIZE, STATE_OFFSET))
-        if state is None or state.is_clean or state.boot != boot_id():
+        if state is None or state.is_clean or state.boot != boot_id() or state.pid <= 0:
             return ""
         os.kill(state.pid, 0)
     except PermissionError:

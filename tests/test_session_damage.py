@@ -1,0 +1,331 @@
+"""Session files that are damaged, and disks that are full or fail."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sessionfiles import (
+    WAR,
+    Settings,
+    files_of,
+    filled,
+    said,
+    sessions_of,
+    set_aside,
+    starting,
+)
+
+from nodepp._core import SessionTable
+from nodepp.errors import StartError
+from nodepp.sessions import disk, file
+from nodepp.sessions.header import (
+    FORMAT,
+    HEADER_SIZE,
+    STATE_OFFSET,
+    Header,
+    State,
+)
+from nodepp.sessions.table import open_table
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "sessions.npp"
+
+
+@pytest.fixture
+def log():
+    return []
+
+
+@pytest.fixture
+def start(path, log):
+    yield from starting(path, log)
+
+
+# --- damaged --------------------------------------------------------------------------------------
+
+
+def expect_set_aside(start, path, log):
+    content = path.read_bytes()
+    opened = start()
+    assert opened.restored == 0 and sessions_of(opened) == []
+    names = set_aside(path.parent)
+    assert len(names) == 1 and (path.parent / names[0]).read_bytes() == content
+    assert files_of(path.parent) == ["sessions.npp", *names]
+    assert len(log) == 1 and log[0][0] == WAR
+    assert log[0][1].startswith(f"sessionFile={path}: damaged: ")
+    assert log[0][1].endswith(
+        f". It was set aside as {path.parent / names[0]}, and a new one was begun: everybody is"
+        " logged out.")
+    opened.close()
+    assert start().restored == 0 and len(log) == 1
+    return log[0][1]
+
+
+@pytest.mark.parametrize("size", [1, 100, HEADER_SIZE - 1, HEADER_SIZE, HEADER_SIZE + 5000, -1])
+def test_a_truncated_file_is_set_aside(start, path, log, size):
+    filled(start)
+    os.truncate(path, size if size > 0 else path.stat().st_size - 1)
+    assert "bytes" in expect_set_aside(start, path, log)
+
+
+def test_a_file_that_grew_is_set_aside(start, path, log):
+    filled(start)
+    with open(path, "ab") as it:
+        it.write(b"more")
+    assert "bytes instead of" in expect_set_aside(start, path, log)
+
+
+@pytest.mark.parametrize("content", [b"garbage\n" * 3, b"\0" * HEADER_SIZE * 3, b"\xff" * 200_000])
+def test_garbage_is_set_aside(start, path, log, content):
+    path.write_bytes(content)
+    path.chmod(0o600)
+    expect_set_aside(start, path, log)
+
+
+@pytest.mark.parametrize("offset", [0, 7, 9, 12, 16, 24, 32, 40, 48, 60, 87, 91])
+def test_a_head_that_is_not_what_was_written_is_set_aside(start, path, log, offset):
+    filled(start)
+    with open(path, "r+b") as it:
+        it.seek(offset)
+        byte = it.read(1)[0]
+        it.seek(offset)
+        it.write(bytes([byte ^ 0x80]))
+    expect_set_aside(start, path, log)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture],
+          deadline=None)
+@given(st.integers(0, 120), st.binary(min_size=1, max_size=60))
+def test_no_head_stops_a_start_but_a_newer_one(tmp_path_factory, offset, data):
+    path = tmp_path_factory.mktemp("head") / "sessions.npp"
+    open_table(Settings(path), None, print).close()
+    with open(path, "r+b") as it:
+        it.seek(offset)
+        it.write(data)
+    lines = []
+    try:
+        open_table(Settings(path), None, lambda level, text: lines.append(text)).close()
+    except StartError as error:
+        assert "a newer nodepp made it" in str(error)
+
+
+def test_a_region_of_another_shape_is_set_aside(start, path, log):
+    header = Header(50, 256, "", b"k" * 32, 1_000_000)
+    path.write_bytes(header.pack().ljust(header.file_size, b"\0"))
+    path.chmod(0o600)
+    assert "another version of nodepp" in expect_set_aside(start, path, log)
+
+
+@pytest.mark.parametrize(("capacity", "data_size", "layout"), [
+    (0, 256, ""), (1 << 40, 256, ""), (50, 1 << 60, ""), (50, 256, "no layout"),
+])  # fmt: skip
+def test_a_geometry_that_cannot_be_is_set_aside(start, path, log, capacity, data_size, layout):
+    size = SessionTable.region_size(50, 256)
+    header = Header(capacity, data_size, layout, b"k" * 32, size)
+    path.write_bytes(header.pack().ljust(header.file_size, b"\0"))
+    path.chmod(0o600)
+    expect_set_aside(start, path, log)
+
+
+def test_two_damaged_files_of_one_second_have_two_names(start, path, monkeypatch):
+    monkeypatch.setattr(disk.time, "strftime", lambda format: "20250102-030405")
+    for content in (b"one", b"two"):
+        path.write_bytes(content)
+        path.chmod(0o600)
+        start().close()
+    names = set_aside(path.parent)
+    assert names == ["sessions.npp.damaged-20250102-030405",
+                     "sessions.npp.damaged-20250102-030405-2"]
+    assert [(path.parent / it).read_bytes() for it in names] == [b"one", b"two"]
+
+
+def test_where_there_are_no_links_a_damaged_file_is_renamed(start, path, monkeypatch, log):
+    def refuse(*args):
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path.write_bytes(b"garbage")
+    path.chmod(0o600)
+    expect_set_aside(start, path, log)
+
+
+def test_a_file_of_a_newer_version_is_refused_and_stays(start, path):
+    filled(start)
+    data = bytearray(path.read_bytes())
+    data[8:12] = (FORMAT + 1).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(StartError, match=r"a newer nodepp made it \(format 2\)\. Use that one"):
+        start()
+    assert path.read_bytes() == data
+    assert files_of(path.parent) == ["sessions.npp"]
+
+
+# --- a full disk ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_files():
+    """No file of this process may be larger than 256 KiB: as a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_without_room_is_refused_with_sizes_and_nothing_is_left(
+    start, tmp_path, small_files
+):
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(StartError) as error:
+        start(max_sessions=1000, session_data_size=1024)
+    text = str(error.value)
+    assert "a file for 1,000 sessions of 1,024 bytes takes 2.2 MiB, and " in text
+    assert " MiB are free there (File too large). Make room, or lower maxSessions" in text
+    assert files_of(tmp_path) == []
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_where_nothing_can_be_reserved_a_full_disk_is_noticed_all_the_same(
+    start, tmp_path, small_files, monkeypatch
+):
+    monkeypatch.delattr(os, "posix_fallocate")
+    with pytest.raises(StartError, match=r"takes 2\.2 MiB"):
+        start(max_sessions=1000, session_data_size=1024)
+    assert files_of(tmp_path) == []
+
+
+def test_without_room_for_a_larger_file_the_old_one_stays(start, tmp_path, small_files, path):
+    records = filled(start)
+    with pytest.raises(StartError, match=r"beside the one that is there, takes 2\.2 MiB"):
+        start(max_sessions=1000, session_data_size=1024)
+    assert files_of(tmp_path) == ["sessions.npp"]
+    assert sessions_of(start()) == records
+
+
+def test_without_room_a_damaged_file_stays_where_it_is(start, path, small_files, log):
+    path.write_bytes(b"garbage")
+    path.chmod(0o600)
+    with pytest.raises(StartError, match=r"takes 2\.2 MiB"):
+        start(max_sessions=1000, session_data_size=1024)
+    assert files_of(path.parent) == ["sessions.npp"] and path.read_bytes() == b"garbage"
+
+
+def test_where_nothing_can_be_reserved_zeros_are_written(start, path, monkeypatch):
+    def refuse(*args):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    start(max_sessions=3000).close()
+    found = path.stat()
+    assert found.st_blocks * 512 >= found.st_size == HEADER_SIZE + SessionTable.region_size(
+        3000, 256)
+
+
+@pytest.mark.parametrize("reserves", [True, False])
+def test_a_copy_with_holes_is_filled(start, path, monkeypatch, reserves):
+    records = filled(start, 3, max_sessions=3000)
+    data = path.read_bytes()
+    path.unlink()
+    with open(path, "wb") as it:                # as cp --sparse=always
+        os.fchmod(it.fileno(), 0o600)
+        for at in range(0, len(data), 4096):
+            page = data[at : at + 4096]
+            if any(page):
+                it.seek(at)
+                it.write(page)
+        it.truncate(len(data))
+    if path.stat().st_blocks * 512 >= len(data):
+        pytest.skip("this file system has no holes")
+    if not reserves:
+        monkeypatch.delattr(os, "posix_fallocate")
+    assert sessions_of(start(max_sessions=3000)) == records
+    assert path.stat().st_blocks * 512 >= path.stat().st_size == len(data)
+
+
+@pytest.mark.parametrize("step", ["fsync", "rename", "link"])
+def test_a_failure_while_a_file_takes_its_place_leaves_the_old_one(
+    start, path, monkeypatch, step, log
+):
+    records = filled(start)
+    damaged = step == "link"
+    if damaged:
+        os.truncate(path, 100)
+
+    def fail(*args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, fail)
+        if damaged:
+            patch.setattr(os, "rename", fail)       # which it would try next
+        with pytest.raises(StartError, match="Input/output error"):
+            start(max_sessions=60)
+    assert files_of(path.parent) == ["sessions.npp"]
+    if not damaged:
+        assert sessions_of(start()) == records
+    else:
+        assert start().restored == 0 and len(set_aside(path.parent)) == 1
+
+
+# --- a disk that fails ----------------------------------------------------------------------------
+
+
+def test_a_start_that_fails_later_gives_the_file_back(start, path, monkeypatch):
+    filled(start)
+
+    def fail(self):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(file.SessionFile, "begin", fail)
+        with pytest.raises(StartError, match="Input/output error"):
+            start()
+    assert start().restored == 3
+
+
+def test_a_disk_that_cannot_be_read_refuses_the_start(start, path, monkeypatch):
+    filled(start)
+
+    def fail(*args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", fail)
+        with pytest.raises(StartError, match=r"sessionFile=.*: Input/output error\."):
+            start()
+    assert start().restored == 3
+
+
+@pytest.mark.parametrize(("number", "is_clean"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_what_did_not_reach_the_disk_is_not_called_clean(
+    start, path, monkeypatch, number, is_clean
+):
+    """EINVAL: a file system that has nothing to write to."""
+    opened = start()
+
+    def fail(descriptor):
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    opened.close()
+    assert State.unpack(path.read_bytes()[STATE_OFFSET:HEADER_SIZE]).is_clean == is_clean
+
+
+def test_the_log_says_when_a_file_could_not_be_closed(start, monkeypatch, log):
+    opened = start()
+
+    def fail(*args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", fail)
+        opened.close()
+    assert "it could not be closed: Input/output error" in said(log, WAR)
+    start()
