@@ -37,8 +37,10 @@ def parse_level(value: int | str) -> int:
     """
     if isinstance(value, int) and not isinstance(value, bool):
         number: int = int(value)
+    elif not isinstance(value, str):        # str(None) would be the name of an open door
+        raise ValueError(f"{value!r} is no level")
     else:
-        name = str(value).strip().upper()
+        name = value.strip().upper()
         if name.startswith(_PREFIX):
             name = name[len(_PREFIX) :]
         level = AuthLevel.__members__.get(name)
