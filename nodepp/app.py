@@ -235,9 +235,9 @@ class App(Visitors, Events):
 
     def stats(self) -> dict[str, Any]:
         """The engine's figures since it was opened, as Engine.stats() has them: requests,
-        average_us, connections and connections_high_water, status_2xx, bytes_out, uptime_s and
-        others; sizes in bytes, times as the name says. RuntimeError when nobody serves the
-        application.
+        average_us, connections and connections_high_water, sessions and sessions_high_water,
+        status_2xx, bytes_out, uptime_s and others; sizes in bytes, times as the name says.
+        RuntimeError when nobody serves the application.
         """
         if self.engine is None:
             raise RuntimeError("the application is not being served: there are no figures")

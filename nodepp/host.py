@@ -256,11 +256,10 @@ def statics_of(app: App) -> Statics:
 
 def status_of(problem: BaseException) -> int:
     """The status that an exception is answered with."""
-    if isinstance(problem, NodeppError):
-        return problem.status
     core = import_core()
-    named = isinstance(problem, (core.SessionsExhausted, core.CsrfError))
-    return int(problem.status) if named else 500
+    if isinstance(problem, (NodeppError, core.SessionsExhausted, core.CsrfError)):
+        return int(problem.status)
+    return 500
 
 
 def write_log(level: int, message: str) -> None:

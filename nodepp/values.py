@@ -151,7 +151,7 @@ def page_path(text: str) -> str:
     """The path of a page of this server: "/login". The leading slash is optional, as in Node++."""
     path = text if text.startswith("/") else "/" + text
     is_plain = path.isascii() and path.isprintable() and not set(path) & set(' ?#%\\"<>')
-    if not is_plain or path.startswith("//") or len(path) > 1000:
+    if not is_plain or "//" in path or len(path) > 1000:
         raise ValueError("expected a path of this server, like /login")
     return path
 

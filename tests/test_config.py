@@ -453,6 +453,124 @@ def test_npp_conf_of_the_checkout_lists_every_key_with_its_default() -> None:
         assert f"# {name}=" in text, name
 
 
+# --- visitors -------------------------------------------------------------------------------------
+
+
+def test_settings_of_sessions_have_their_defaults(folder: Path) -> None:
+    config = read()
+    assert (config.max_sessions, config.session_data_size, config.session_file) == (
+        50_000, 1024, "")
+    assert config.blacklist == str(folder / "blacklist.txt")
+    assert config.session_settings() == {
+        "session_cookie": "as", "login_cookie": "ls", "session_bind_agent": True,
+        "sessions_for_bots": False, "secure_cookies": False, "csrf": False, "login_path": "/login",
+        "session_timeout_s": 600, "session_auth_timeout_s": 1800, "session_keep_s": 30 * 86400,
+        "session_lifetime_s": 30 * 86400}
+
+
+def test_the_core_is_told_whole_seconds_and_never_fewer(folder: Path) -> None:
+    settings = read(("sessionTimeout", "1500ms"), ("sessionKeep", "2d")).session_settings()
+    assert (settings["session_timeout_s"], settings["session_keep_s"]) == (2, 172_800)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "attribute", "value"),
+    [
+        ("maxSessions", "1000000", "max_sessions", 1_000_000),
+        ("requiredAuthLevel", "admin", "required_auth_level", 50),
+        ("requiredAuthLevel", "AUTH_LEVEL_USER", "required_auth_level", 10),
+        ("requiredAuthLevel", "25", "required_auth_level", 25),
+        ("loginPath", "enter", "login_path", "/enter"),
+        ("loginUri", "/enter/here", "login_path", "/enter/here"),
+        ("loginUri", "", "login_path", "/"),
+        ("sessionCookie", "shop_session-1", "session_cookie", "shop_session-1"),
+        ("IPBlackList", "/etc/bad.txt", "blacklist", "/etc/bad.txt"),
+        ("IPWhiteList", "", "whitelist", ""),
+    ],
+)
+def test_settings_of_visitors_are_written_so(folder: Path, name, text, attribute, value) -> None:
+    conf(folder, f"{name}={text}\n")
+    config = read()
+    assert getattr(config, attribute) == value
+    (folder / "again.conf").write_text(config.listing())
+    assert getattr(read(conf="again.conf"), attribute) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("maxSessions", "0", "expected 1 to 1000000"),
+        ("maxSessions", "1000001", "expected 1 to 1000000"),
+        ("sessionDataSize", "15", "expected 16 to 1m"),
+        ("sessionDataSize", "2m", "expected 16 to 1m"),
+        ("sessionTimeout", "0", "expected 1s to 400d"),
+        ("sessionTimeout", "999ms", "expected 1s to 400d"),
+        ("sessionLifetime", "401d", "expected 1s to 400d"),
+        ("sessionCookie", "", "1 to 64 letters"),
+        ("sessionCookie", "a b", "1 to 64 letters"),
+        ("sessionCookie", "a=b", "1 to 64 letters"),
+        ("sessionCookie", "ä", "1 to 64 letters"),
+        ("sessionCookie", "x" * 65, "1 to 64 letters"),
+        ("loginCookie", "__Host-ls", "under HTTPS it is added"),
+        ("loginCookie", "__secure-ls", "under HTTPS it is added"),
+        ("loginPath", "//evil.example", "a path of this server"),
+        ("loginPath", "https://evil.example/", "a path of this server"),
+        ("loginPath", "/login?x=1", "a path of this server"),
+        ("loginPath", "/log in", "a path of this server"),
+        ("loginPath", "/anmelden/ö", "a path of this server"),
+        ("requiredAuthLevel", "STUFF", "'STUFF' is no level; there are NONE, ANONYMOUS"),
+        ("requiredAuthLevel", "126", "a level is 0 to 125"),
+        ("csrf", "strict", "expected 1 or 0"),
+    ],
+)
+def test_settings_of_visitors_that_cannot_be_are_refused(folder: Path, name, text, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read((name, text))
+
+
+def test_a_memory_model_says_how_many_sessions(folder: Path) -> None:
+    assert read(("memoryModel", "TINY")).max_sessions == 5
+    assert read(("memoryModel", "TINY"), ("maxSessions", "7")).max_sessions == 7
+    conf(folder, "maxSessions=7\n")
+    config = read(("memoryModel", "XXXXXXLARGE"))
+    assert (config.max_sessions, config.origins["max_sessions"]) == (
+        100_000, "--memoryModel (memoryModel)")
+
+
+def test_a_shorter_life_shortens_what_nobody_chose(folder: Path) -> None:
+    config = read(("sessionLifetime", "20m"))
+    assert config.session_timeout_ms == 600_000
+    assert config.session_auth_timeout_ms == config.session_keep_ms == 1_200_000
+    assert config.origins["session_keep_ms"] == "--sessionLifetime (sessionLifetime)"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sessionTimeout": "2h", "sessionLifetime": "1h"}, "no session outlives the latter"),
+        ({"sessionKeep": "60d"}, r"sessionKeep \(--sessionKeep\) and sessionLifetime \(default\)"),
+        ({"sessionCookie": "id", "loginCookie": "id"}, "each needs a name of its own"),
+        ({"sessionCookie": "ls"}, r"sessionCookie \(--sessionCookie\) and loginCookie \(default\)"),
+        ({"blacklist": "a.txt", "whitelist": "a.txt"}, "both are .*/a.txt"),
+        ({"blacklist": "a.txt", "sessionFile": "./a.txt"}, "both are .*/a.txt"),
+    ],
+)
+def test_settings_of_visitors_that_contradict_are_refused(folder: Path, settings, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read(*settings.items())
+
+
+def test_lists_of_the_same_weight_say_where_they_are(folder: Path) -> None:
+    (folder / "bin").mkdir()
+    conf(folder / "bin", "IPBlackList=bad.txt\nIPWhiteList=good.txt\n")
+    (folder / "bin" / "bad.txt").write_text("")
+    config = read()
+    assert config.blacklist == str(folder / "bin" / "bad.txt")     # as in Node++, beside npp.conf
+    assert config.whitelist == str(folder / "good.txt")            # not there: said at the start
+    (folder / "bad.txt").write_text("")
+    assert read().blacklist == str(folder / "bad.txt")
+
+
 # --- public files ---------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from nodepp import App, Response, StartError
+from nodepp import App, ConfigError, Response, StartError
 from nodepp.answers import Headers, ProtocolError, Reader
 from nodepp.testing import Client, CookieJar, encode_body
 
@@ -484,3 +484,77 @@ def test_a_file_that_changed_is_seen_when_it_is_looked_for(tmp_path):
         (tmp_path / "a.txt").write_text("two")
         client.app.statics.refresh()
         assert client.get("/a.txt").text == "two"
+
+
+# Sessions.
+
+
+@pytest.fixture
+def shop():
+    app = App()
+
+    @app.get("/login")
+    def form(req):
+        return f"<form>{req.csrf_input()}</form>"
+
+    @app.post("/login")
+    def log_in(req):
+        req.session.login(1, 10, req.form["name"])
+        req.redirect(req.next_url())
+
+    @app.get("/me")
+    def me(req):
+        return {"name": req.session.name, "visits": req.session.add("visits")}
+
+    app.require_auth("/me", "USER")
+    return app
+
+
+def test_a_test_logs_in_as_a_browser_would(shop):
+    with Client(shop, session_settings={"csrf": True}, headers={"Accept": "text/html"}) as client:
+        answer = client.get("/me", follow_redirects=True)
+        assert answer.url == "http://localhost/login?next=/me"
+        token = answer.text.partition('value="')[2].partition('"')[0]
+        assert client.post(answer.url, data={"name": "Ann"}).status == 403
+        answer = client.post(
+            answer.url, data={"name": "Ann", "csrft": token}, follow_redirects=True)
+        assert answer.json() == {"name": "Ann", "visits": 1}
+        assert client.get("/me").json()["visits"] == 2
+        client.cookies.clear()
+        assert client.get("/me").status == 303
+
+
+def test_sessions_end_with_the_client(shop):
+    client = Client(shop)
+    with client:
+        client.post("/login", data={"name": "Ann"})
+        assert client.get("/me").status == 200
+    with client:
+        assert client.get("/me").status == 401
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sesion_timeout": 1}, "session_settings has no setting 'sesion_timeout'. Did you mean"),
+        ({"port": 1}, "session_settings has no setting 'port'"),
+        ({"blacklist": "x"}, "session_settings has no setting 'blacklist'"),
+        ({"session_timeout": 0}, r"session_settings\(session_timeout=…\): sessionTimeout=0"),
+        ({"session_cookie": "ls"}, "sessionCookie .* and loginCookie .* contradict"),
+    ],
+)
+def test_a_setting_of_sessions_that_is_none_is_refused(shop, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Client(shop, session_settings=settings)
+
+
+def test_neither_npp_conf_nor_the_environment_says_how_a_test_runs(shop, tmp_path, monkeypatch):
+    (tmp_path / "npp.conf").write_text("requiredAuthLevel=ADMIN\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NPP_REQUIRED_AUTH_LEVEL", "ROOT")
+    assert Client(shop).get("/login").status == 200
+
+
+def test_an_engine_s_settings_win_over_those_of_sessions(shop):
+    client = Client(shop, settings={"login_path": "/me"})
+    assert client.get("/me").status == 200
