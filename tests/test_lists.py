@@ -384,7 +384,9 @@ def test_a_level_is_a_name_or_a_number(value, level):
     assert parse_level(value) == level
 
 
-@pytest.mark.parametrize("value", ["boss", "", "-1", "126", 126, -1, True, None, 1.0, b"ROOT", "1.5", "²", "9" * 20])
+@pytest.mark.parametrize("value", [
+    "boss", "", "-1", "126", 126, -1, True, None, 1.0, b"ROOT", "1.5", "²", "9" * 20,
+])  # fmt: skip
 def test_what_is_no_level_is_refused(value):
     with pytest.raises(ValueError, match=r"level"):
         parse_level(value)
