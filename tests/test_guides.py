@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -90,6 +90,21 @@ def test_a_typed_session_has_attributes_and_methods() -> None:
     client.get("/nick/Ann")
     assert client.get("/wrong").json() == ["TypeError", "SessionFull", "AttributeError"]
     assert client.get("/").text == "<p>Hello Ann, visit 2"
+
+
+def test_the_node_plus_plus_way_keeps_and_greets() -> None:
+    module = ModuleType("guide")
+    exec(compile(example("nodepp.npp"), "docs/sessions.md", "exec", dont_inherit=True),
+         module.__dict__)
+    client = Client(module)
+    page = [client.get("/").text for _ in range(2)][1]
+    assert "<p>Visit 2, user 0</p>" in page
+    assert client.get("/members", headers=BROWSER).status == 303
+    token = re.search(r'name="csrft" value="([^"]+)"', page)[1]
+    assert client.post("/login", data={"name": "Ann"}).status == 403
+    assert client.post("/login", data={"name": "<Ann>", "csrft": token}).status == 303
+    assert "<p>Hello &lt;Ann&gt;</p>" in client.get("/members").text
+    assert "<p>Visit 3, user 7</p>" in client.get("/").text
 
 
 def test_the_longest_rule_wins() -> None:
