@@ -28,6 +28,8 @@ cdef class Engine:
     cdef object host
     cdef readonly str poller           # the poller in use, after open()
     cdef Snapshot snapshot             # the public files
+    cdef AddressList black             # who is let in
+    cdef AddressList white
     cdef int64_t stop_at_open_ms       # stop() was called before open(): its grace; else -1
 
     def __init__(self, dict settings not None, Router router not None, host):
@@ -150,9 +152,12 @@ cdef class Engine:
     def set_lists(self, AddressList black, AddressList white) -> None:
         """From now on peers that `black` names, or that `white` does not name, are closed without a
         word; also those that are connected. None: no such list. May be called before open()."""
-        house_set_lists(black, white)
-        if engine_open_now is self and not loop_in_turn:
-            house_expel()
+        self.black = black
+        self.white = white
+        if engine_open_now is self:
+            house_set_lists(black, white)
+            if not loop_in_turn:
+                house_expel()
 
     def add_reader(self, int fd, callback) -> None:
         """Calls `callback()` on the engine's thread whenever `fd` is readable, until it is removed.
@@ -322,6 +327,7 @@ cdef int engine_open_rooms(Engine engine, list listeners) except -1:
     visit_open_room(engine.settings.get("sessions"), engine.settings, engine.host)
     settle_open(engine.host)
     admit_open(engine.settings)
+    house_set_lists(engine.black, engine.white)
     engine_clamp(engine, kind)
     memset(&stats, 0, sizeof(stats))
     memory_high_water = memory_used
@@ -356,6 +362,7 @@ cdef int engine_close_rooms() except -1:
     output_close()
     poller_close()
     tables_close()
+    house_set_lists(None, None)
     rules_close()
     settle_close()
     visit_close_room()

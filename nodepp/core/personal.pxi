@@ -40,6 +40,7 @@ cdef class Session:
     cdef bint ended                    # logged out by this request: its cookies must go
     cdef bint keep
     cdef session_copy_t meta
+    cdef int64_t seen_uid              # who was logged in when it was read
     cdef bytes label                   # the name of who is logged in, UTF-8
     # A dict
     cdef dict held                     # None: not decoded yet
@@ -323,6 +324,7 @@ cdef int personal_load(Session s) except -1:
         s.live = False
         memset(&s.meta, 0, sizeof(s.meta))
     s.version = version
+    s.seen_uid = s.meta.uid
     s.began_s = visit_vault.heads[s.slot].started_s if version else 0
     s.seen_s = visit_vault.heads[s.slot].active_s if version else 0
     s.keep = version & VAULT_KEPT != 0

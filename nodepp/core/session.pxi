@@ -152,6 +152,7 @@ cdef int session_start(vault_t* v, const session_change_t* change, uint32_t agen
         s.agent = agent
         s.started_s = s.active_s = now_s
         version = vault_next(s.version, session_flags(change))
+        vault_copy(v, slot[0], version).serial = <uint32_t>v.shared.counts.started
         session_fill(v, slot[0], version, change)
         index_insert(v, key, slot[0])
         lock_store(&s.version, version)
@@ -178,6 +179,7 @@ cdef int session_change(vault_t* v, uint32_t slot, const uint8_t* id, uint32_t* 
         outcome = SESSION_TWICE
     else:
         next = vault_next(now, session_flags(change))
+        vault_copy(v, slot, next).serial = vault_copy(v, slot, now).serial
         session_fill(v, slot, next, change)
         if change.login:
             s.started_s = now_s
@@ -189,6 +191,21 @@ cdef int session_change(vault_t* v, uint32_t slot, const uint8_t* id, uint32_t* 
         version[0] = next
     lock_give(&v.shared.lock)
     return outcome
+
+
+cdef bint session_follow(vault_t* v, uint32_t slot, uint32_t serial, int64_t uid,
+                         uint8_t* id) noexcept nogil:
+    """It is not there under the id it had: has it got another one since? Then `id` is that one. Not
+    if somebody else is logged in now: what belongs to one must not come to the other."""
+    cdef session_copy_t* copy
+    cdef bint same = False
+    session_lock(v)
+    if v.heads[slot].version & VAULT_LIVE:
+        copy = vault_copy(v, slot, v.heads[slot].version)
+        same = copy.serial == serial and (uid == 0 or uid == copy.uid)
+        memcpy(id, v.heads[slot].id[v.heads[slot].version & 1], VAULT_ID_SIZE)
+    lock_give(&v.shared.lock)
+    return same
 
 
 cdef bint session_remove(vault_t* v, uint32_t slot, const uint8_t* id,
@@ -255,6 +272,7 @@ cdef uint32_t session_checksum(session_copy_t* copy, const uint8_t* id) noexcept
     cdef uint64_t hash = scan_hash(id, VAULT_ID_SIZE)
     hash = hash * 31 + scan_hash(copy.csrf, VAULT_CSRF_SIZE)
     hash = hash * 31 + <uint64_t>copy.uid + (<uint64_t>copy.login_s << 32 | copy.data_size)
+    hash = hash * 31 + copy.serial
     hash = hash * 31 + (<uint64_t>copy.level << 8 | copy.name_size)
     hash = hash * 31 + scan_hash(vault_data(copy), copy.data_size + copy.name_size)
     return <uint32_t>(hash ^ hash >> 32)

@@ -10,15 +10,16 @@ cdef enum:
 
 cdef object settle_pack                # host.session_pack, and its opposite
 cdef object settle_unpack_function
-cdef bint settle_ready                 # they are the library's own by now
+cdef bint settle_packs                 # the function is the library's own by now
+cdef bint settle_unpacks
 
 
 cdef int settle_open(host) except -1:
-    global settle_pack, settle_unpack_function, settle_ready
+    global settle_pack, settle_unpack_function, settle_packs, settle_unpacks
     global personal_class, personal_defaults, personal_spare
     settle_pack = getattr(host, "session_pack", None)
     settle_unpack_function = getattr(host, "session_unpack", None)
-    settle_ready = False
+    settle_packs = settle_unpacks = False
     personal_class = getattr(host, "session_class", None) or Session
     if not issubclass(personal_class, Session):
         raise TypeError("a class of sessions is made by app.session_data")
@@ -40,24 +41,27 @@ cdef void settle_close() noexcept:
 
 cdef dict settle_unpack(bytes data):
     """The dict that was encoded so; {} of nothing."""
+    global settle_unpack_function, settle_unpacks
     if not data:
         return {}
     values = settle_unpack_function(data)
+    if unlikely_(not settle_unpacks):
+        # At its first use the host has imported the library; from now on that is called directly.
+        settle_unpack_function = dispatch_host.session_unpack
+        settle_unpacks = True
     if not isinstance(values, dict):
         raise ValueError("the data of this session are no dict: they were written by other means")
     return values
 
 
 cdef bytes settle_encode(dict values):
-    global settle_pack, settle_unpack_function, settle_ready
+    global settle_pack, settle_packs
     if not values:
         return b""
     data = settle_pack(values)
-    if unlikely_(not settle_ready):
-        # At its first use the host has imported the library; from now on that is called directly.
+    if unlikely_(not settle_packs):
         settle_pack = dispatch_host.session_pack
-        settle_unpack_function = dispatch_host.session_unpack
-        settle_ready = True
+        settle_packs = True
     return data
 
 
@@ -130,26 +134,36 @@ cdef int settle_write(Session s, bytes data) except -1:
     cdef int outcome, i
     if data is None:
         data = s.base if personal_defaults is None else bytes(s.record)
-    memcpy(id, s.key, VAULT_ID_SIZE)
     for i in range(SETTLE_TRY_MAX):
         if s.rekeyed:
             ident_draw(id, VAULT_ID_SIZE)
+        else:
+            memcpy(id, s.key, VAULT_ID_SIZE)
         settle_say(s, &change, id, data)
         outcome = session_change(visit_vault, s.slot, s.key, &s.version, &change,
                                  vault_now_s(visit_vault))
         if outcome == SESSION_DONE:
             settle_done(s, id, data)
             return 0
-        if outcome == SESSION_GONE:
-            s.live = s.rekeyed = s.altered = s.cookie_due = False
-            return 0
+        if outcome == SESSION_GONE and settle_follow(s):
+            outcome = SESSION_MOVED
         if outcome == SESSION_MOVED:
             data = settle_merge(s)
-            if data is None:
-                s.live = s.rekeyed = s.altered = s.cookie_due = False
-                return 0
-            settle_check_size(s, data)
+            outcome = SESSION_GONE if data is None else SESSION_MOVED
+        if outcome == SESSION_GONE:
+            s.live = s.rekeyed = s.altered = s.entering = s.cookie_due = False
+            return 0
+        settle_check_size(s, data)
     raise RuntimeError(f"a session was changed by others {SETTLE_TRY_MAX} times in a row")
+
+
+cdef bint settle_follow(Session s) except -1:
+    """Another request has given the session a new id, whose cookie is on its way: this one goes on
+    with it, and need not renew it again."""
+    if not session_follow(visit_vault, s.slot, s.meta.serial, s.seen_uid, s.key):
+        return False
+    s.cookie_due = s.rekeyed = s.entering
+    return True
 
 
 cdef int settle_say(Session s, session_change_t* change, const uint8_t* id,
@@ -244,6 +258,8 @@ cdef object settle_add(Session s, str name, amount):
         return total
     for i in range(SETTLE_TRY_MAX):
         latest = settle_unpack(s.base) if i == 0 else settle_latest(s)
+        if latest is None and settle_follow(s):
+            latest = settle_latest(s)
         if latest is None:
             raise RuntimeError("the session has been ended by another request")
         total = settle_sum(latest, name, amount)

@@ -34,8 +34,9 @@ cdef struct session_copy_t:            # data follow it, and the name behind the
     uint32_t checksum
     uint8_t level
     uint8_t name_size
+    uint8_t spare[2]
+    uint32_t serial                    # of the session: it stays when the id becomes another
     uint8_t csrf[VAULT_CSRF_SIZE]
-    uint8_t spare[6]
 
 cdef struct guess_t:                   # who has shown ids that we did not make
     uint8_t address[16]                # of IPv6 the first half; all zero: free
