@@ -55,8 +55,7 @@ OTHERS = (
     ("--set KEY=VALUE", "any key of npp.conf; may be repeated"),
     ("--print-config", "each setting and where it came from"),
     ("--print-statics", "each public file, with its bytes in each coding"),
-    ("--blocked", "addresses of the blacklist, and why; no server need run"),
-    ("--unblock ADDRESS", "takes one out; a server that runs notices within 2 s"),
+    ("--blocked, --unblock ADDRESS", "shows the blacklist; takes an address out of it"),
     ("--version", "version of nodepp, Python and core"),
     ("-q, -v", "only errors; whole tracebacks and debugging"),
 )

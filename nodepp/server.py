@@ -15,7 +15,7 @@ from . import listeners as listening
 from .access import AccessLists
 from .banner import banner, counted, raise_descriptor_limit, warn_of_missing_coders
 from .checking import refuse_public
-from .errors import ConfigError, NodeppError, RouteError, StartError
+from .errors import ConfigError, RouteError, StartError
 from .log import ALWAYS, INF, WAR, exception_text, log
 from .log_files import AccessLog, open_error_log
 from .sessions import open_table
@@ -168,7 +168,7 @@ class Server:
     def _start_application(self, app: App) -> None:
         try:
             app.start()
-        except NodeppError:
+        except (StartError, ConfigError):
             raise
         except Exception as error:
             text = exception_text(error, self.verbose)

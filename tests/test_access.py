@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 from nodepprun import DEADLINE_S, RUN, Run
 
-from nodepp import access
+from nodepp import App, access
 from nodepp.access import AccessLists, blocked_listing, unblock
+from nodepp.cli import main
 from nodepp.config import load
 from nodepp.errors import ConfigError
+from nodepp.testing import Client
 
 APP = """\
 from nodepp import App
@@ -209,7 +211,7 @@ def test_an_address_is_blocked_at_once_and_in_the_file(config, tmp_path, lines):
     assert not engine.lets_in("2001:db8:1:2::4")
     text = (tmp_path / "blacklist.txt").read_text()
     assert re.fullmatch(
-        r"192\.0\.2\.1  # blocked \d{4}-\d\d-\d\d \d\d:\d\d: 11 wrong ids within a minute\n"
+        r"192\.0\.2\.1  # blocked [-\d]+ [:\d]+: 11 wrong ids within a minute\n"
         r"2001:db8:1:2::/64  # blocked .*: 101 within an hour\n", text)
     assert lines == [
         "Blocked 192.0.2.1: 11 wrong ids within a minute."
@@ -244,6 +246,20 @@ def test_an_empty_setting_switches_blocking_off(config, lines):
     assert lines == ["192.0.2.1 would be blocked (why), but there is no blacklist."]
 
 
+def test_who_guesses_ids_is_found_and_blocked(config, tmp_path, lines):
+    lists, engine = begin(config())
+    app = App()
+    app.get("/")(lambda req: str(req.session.exists))
+    app.host.access = lists
+    client = Client(app, client=("192.0.2.1", 50_000), settings={"forged_grace_s": 0})
+    for number in range(11):
+        assert not (tmp_path / "blacklist.txt").exists()
+        assert client.get("/", cookies={"as": f"{number:040}"}).text == "False"
+    engine.turn()
+    assert not engine.lets_in("192.0.2.1")
+    assert (tmp_path / "blacklist.txt").read_text().startswith("192.0.2.1  # blocked ")
+
+
 # --- the command line -----------------------------------------------------------------------------
 
 
@@ -263,6 +279,12 @@ def test_the_command_line_lists_and_unblocks(config, tmp_path):
     ):
         with pytest.raises(ConfigError, match=message):
             unblock(config(), address)
+
+
+def test_one_of_both_at_a_time(config):
+    for words, status in ((["--blocked"], 0), (["--blocked", "--unblock", "10.0.0.1"], 2),
+                          (["--unblock", "10.0.0.1"], 2), (["--unblock"], 2)):
+        assert main(words) == status, words
 
 
 def test_without_a_list_there_is_nothing_to_list_or_unblock(config):

@@ -130,6 +130,18 @@ def test_a_start_that_fails_after_the_table_was_opened_leaves_it_sound(folder: P
         assert "damaged" not in run.text
 
 
+def test_a_rule_that_on_start_gets_wrong_is_no_start(folder: Path) -> None:
+    (folder / "app.py").write_text(APP + """
+@app.on_start
+def guard():
+    app.require_auth("/admin", "ADMIN", host="shop.example")
+""")
+    status, text = start_fails(folder)
+    assert status == 3
+    assert text.startswith("on_start failed: ")
+    assert "there is no host 'shop.example': app.add_host('shop.example') comes first" in text
+
+
 def test_a_reload_names_settings_of_sessions_that_need_a_restart(folder: Path) -> None:
     with Run(folder) as run:
         (folder / "npp.conf").write_text("sessionTimeout=60\ncsrf=1\n")
