@@ -59,6 +59,19 @@ def test_oldest_idle_anonymous_session_gives_way_to_a_login(visiting):
     assert site.app.events.count("stop") == 2
 
 
+def test_refused_stranger_changes_nothing_of_who_gives_way(visiting):
+    site = visiting(handlers={**HANDLERS, "login": log_in}, capacity=3)
+    anonymous = [site.visitor() for _ in range(3)]
+    for visitor in anonymous:
+        visitor.get("/count")
+        site.skip(10)
+    for _ in range(2):
+        assert site.visitor().get("/count").status == 503
+    assert site.visitor().get("/login?uid=1").status == 200
+    assert [visitor.get("/show").body for visitor in anonymous] == [
+        b"nobody", b"{'count': 1}", b"{'count': 1}"]
+
+
 def test_logged_in_sessions_never_give_way(visiting):
     site = visiting(handlers={**HANDLERS, "login": log_in}, capacity=3)
     members = [site.visitor() for _ in range(3)]
