@@ -172,14 +172,18 @@ class Host:
         """As _first_json_encode: the core calls msgspec directly from then on. MessagePack takes
         what JSON does, and bytes; of tuples and sets it makes lists. TypeError for anything else.
         """
-        _json()
-        self.session_pack = _msgpack.Encoder().encode
+        self._settle_sessions()
         return self.session_pack(data)
 
     def _first_session_unpack(self, data: bytes) -> dict[str, Any]:
-        _json()
-        self.session_unpack = _msgpack.Decoder(dict).decode
+        self._settle_sessions()
         return self.session_unpack(data)
+
+    def _settle_sessions(self) -> None:
+        """Both at once: the core asks for both when it has used either."""
+        _json()
+        self.session_pack = _msgpack.Encoder().encode
+        self.session_unpack = _msgpack.Decoder(dict).decode
 
     def address_blocked(self, ip: str, why: str) -> None:
         """An address shows ids of sessions that nobody was given: it goes on the black list."""

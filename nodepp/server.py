@@ -115,6 +115,7 @@ class Server:
         app = site.app
         app.host.verbose = self.verbose
         router = app.freeze()
+        refuse_public(self.config, site.statics)    # before it is made
         opened = open_table(self.config, app.session_class, log.write)
         try:
             self._serve_with(site, router, opened)
@@ -129,7 +130,7 @@ class Server:
         try:
             statics.watch()
             statics.load()
-            refuse_public(self.config, statics)
+            refuse_public(self.config, statics)     # on_start may have named another folder
             if self.config.precompress:
                 statics.precompress()
             self.engine = app.engine = self._make_engine(app, router, opened)

@@ -94,6 +94,7 @@ def test_a_session_file_among_the_public_files_is_refused(folder: Path) -> None:
     status, text = start_fails(folder, "--session-file", "public/sessions.data")
     assert status == 3
     assert "it would be served with the public files. Put it elsewhere." in text
+    assert not list((folder / "public").iterdir())
     # In the application's own folder its name keeps it in.
     (folder / "app.py").write_text(APP)
     with Run(folder, "--static", ".", "--session-file", "sessions.npp") as run:

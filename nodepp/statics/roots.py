@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
+from ..private import is_private
 from .declared import INDEX, MINIFY, Host
 from .root import Root
-from .tree import Walk, is_within
+from .tree import is_hidden, is_within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .collection import Statics
     from .declared import Folder
     from .host import HostFiles
@@ -21,29 +24,38 @@ HIDDEN_COUNT_MAX = 5  # files that others hide, of which a start says each; then
 
 def add_roots(statics: Statics) -> None:
     """Gives all hosts their roots, in the order in which they win."""
+    for host, root, is_expected in _roots(statics):
+        _add(statics, statics.hosts[host], root, is_expected)
+
+
+def _roots(statics: Statics) -> Iterator[tuple[str, Root, bool]]:
+    """(host, root, whether somebody expects it to be there) of all that is to be served."""
     main = Host("", statics.config.res, statics.config.resmin, "")
     for given in (main, *statics.declared.hosts.values()):
-        host = statics.hosts[given.name]
         for name, minified in ((given.res, False), (given.resmin, True)):
             if name:
                 folder = statics.absolute(name)
                 root = Root(folder, minified=minified, private=_is_private(statics, folder),
                             excluded=cache_folder(statics))
-                _add(statics, host, root, is_expected=given is not main)
+                yield given.name, root, given is not main
     for declared in statics.declared.folders:
-        add_folder(statics, declared)
+        yield declared.host, _root_of(statics, declared), True
 
 
 def add_folder(statics: Statics, folder: Folder) -> Root:
-    """A root for what app.serve or app.serve_file named."""
+    """A root for what app.serve or app.serve_file named, while the server runs."""
+    root = _root_of(statics, folder)
+    _add(statics, statics.hosts[folder.host], root, is_expected=True)
+    return root
+
+
+def _root_of(statics: Statics, folder: Folder) -> Root:
     name = statics.absolute(folder.path)
-    root = Root(
+    return Root(
         name, folder.prefix, has_index=bool(folder.flags & INDEX),
         minified=bool(folder.flags & MINIFY), is_single=folder.is_single,
         private=not folder.is_single and _is_private(statics, name),
         excluded=cache_folder(statics))
-    _add(statics, statics.hosts[folder.host], root, is_expected=True)
-    return root
 
 
 def _is_private(statics: Statics, folder: str) -> bool:
@@ -62,22 +74,16 @@ def cache_folder(statics: Statics) -> str:
 
 
 def serves(statics: Statics, file: str) -> bool:
-    """Whether a file is public, or will be: one that was written just now is served a little later.
-    file: absolute.
-    """
+    """Whether a file of that name, there or not yet, is public, or will be. file: absolute."""
     real = os.path.realpath(file)
-    for host in statics.hosts.values():
-        for root in host.roots:
-            if not root.folder or not is_within(root.real, real):
-                continue
-            walk = Walk(root.real, _say_nothing, root.private, root.excluded)
-            if root.real == real or walk.find(real[len(root.real.rstrip("/")) :])[0]:
+    for _, root, _ in _roots(statics):
+        if root.real == real:
+            return True
+        if is_within(root.real, real):
+            names = real[len(root.real) :].strip("/").split("/")
+            if not any(is_hidden(it) or (root.private and is_private(it)) for it in names):
                 return True
     return False
-
-
-def _say_nothing(level: int, message: str) -> None:
-    pass
 
 
 def _add(statics: Statics, host: HostFiles, root: Root, is_expected: bool) -> None:
