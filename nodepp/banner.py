@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from .config import Config
     from .listeners import Listener
-    from .server import Site
     from .sessions import OpenedTable
+    from .site import Site
 
 # Descriptors beyond one for each connection: the core's places for refused peers (64), its reserve
 # (32), spool files and what the application opens.

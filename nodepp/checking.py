@@ -14,7 +14,7 @@ from .log import WAR, log
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .config import Config
-    from .server import Site
+    from .site import Site
     from .statics import Statics
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn, Optional
 
-    from .server import Site
+    from .site import Site
 
 EXIT_USAGE = 2
 EXIT_START = 3
@@ -226,7 +226,7 @@ def site_for(words: Sequence[str], is_folder: bool, config: Config, verbose: boo
     """
     from . import target
     from .app import App, user_settings
-    from .server import site_of
+    from .site import site_of
 
     folder = config.app_dir
     user_settings.update(config.user)

@@ -7,7 +7,6 @@ also when a later step fails.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 
@@ -20,6 +19,7 @@ from .log import ALWAYS, INF, WAR, exception_text, log
 from .log_files import AccessLog, open_error_log
 from .sessions import open_table
 from .signals import Signals
+from .site import Site, site_of
 from .visitors import visitor_settings
 
 TYPE_CHECKING = False
@@ -37,21 +37,6 @@ EXIT_USAGE = 2                  # wrong usage or configuration
 EXIT_START = 3                  # could not start
 
 WARM_UP_S = 0.5                 # after the start, when the first visitors have their answers
-
-
-class Site:
-    """What is served: the application with its public files, and how to say so in the banner."""
-
-    __slots__ = ("app", "text")
-
-    def __init__(self, app: App, text: str) -> None:
-        self.app, self.text = app, text
-
-    @property
-    def statics(self) -> Statics:
-        """The public files; read when load() of them was called."""
-        assert self.app.statics is not None
-        return self.app.statics
 
 
 class Server:
@@ -340,20 +325,6 @@ def run(app: App, settings: Mapping[str, object]) -> None:
     status = serve(Server(config, lambda config: site_of(app, "App", config), read))
     if status:
         raise SystemExit(status)
-
-
-def site_of(app: App, text: str, config: Config) -> Site:
-    """The application, with what will be its public files. They are not read yet."""
-    from .statics import Statics
-
-    for attribute in ("res", "resmin", "snippets", "templates"):
-        path = getattr(config, attribute)
-        if config.is_set(attribute) and path and not os.path.isdir(path):
-            log.write(WAR, f"{config.origins[attribute]}: there is no folder {path}.")
-    app.statics = Statics(app, config)
-    count = app.route_count
-    routes = f"  ({counted(count, 'route')})" if count else ""
-    return Site(app, text + routes)
 
 
 def complain(text: str) -> None:
