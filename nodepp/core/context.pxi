@@ -287,8 +287,10 @@ cdef class Request:
             if args:
                 raise TypeError("bytes take no arguments")
             output_append(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+        elif not PyUnicode_Check(text):
+            raise TypeError(f"out_raw() takes str or bytes, not {type(text).__name__}")
         else:
-            format_render(text, nodepp_tuple_items(args), PyTuple_GET_SIZE(args), False)
+            format_render(<str>text, nodepp_tuple_items(args), PyTuple_GET_SIZE(args), False)
 
     def out_clear(self) -> None:
         """Forgets what out() has appended so far."""

@@ -44,6 +44,9 @@ cdef class SessionField:
     def __set__(self, session, value):
         declared_set(self, <Session?>session, value)
 
+    def __delete__(self, session):
+        raise AttributeError(f"{self.name} is a declared field: it can be set, not deleted")
+
     def __repr__(self):
         return f"<SessionField {self.name}: {self.kind}>"
 

@@ -49,7 +49,8 @@ cdef int entry_forget(Session s) except -1:
     """No data."""
     s.held = None if personal_defaults is not None else {}
     s.base = b""
-    s.changed = None
+    s.changed_key = s.changed = None
+    s.bound = 4
     s.cleared = s.nested = False
     if personal_defaults is not None:
         declared_load(s, NULL, 0)

@@ -1,6 +1,6 @@
 # core/personal.pxi — a visitor's session as a handler sees it
 #   Owns:  class Session: what it holds, read when first looked at; what shall become of it
-#   Uses:  vault, ident, session, context, visit, entry, settle, declared
+#   Uses:  limits, vault, ident, session, context, visit, entry, settle, declared
 #   Never: writing it back
 #   Holds: what a handler changes takes effect at the end of its request, whole or not at all; but
 #          start, logout and add do at once
@@ -45,7 +45,9 @@ cdef class Session:
     # A dict
     cdef dict held                     # None: not decoded yet
     cdef bytes base                    # what it was decoded from
-    cdef set changed                   # keys that were set or deleted; None: none
+    cdef object changed_key            # the first key that was set or deleted; None: none was
+    cdef set changed                   # all of them, if there are several; else None
+    cdef size_t bound                  # bytes that the data have at most once they are encoded
     cdef bint cleared                  # whatever else there was is to go
     cdef bint nested                   # a list or dict in it has been handed out
     # Declared fields
@@ -307,7 +309,7 @@ cdef void personal_reset(Session s) noexcept:
     s.ended = s.keep = s.cleared = s.nested = s.record_changed = False
     s.held = None
     s.base = s.label = None
-    s.changed = None
+    s.changed_key = s.changed = None
     memset(s.changed_fields, 0, sizeof(s.changed_fields))
 
 
@@ -344,6 +346,7 @@ cdef inline dict personal_values(Session s):
         raise TypeError(f"{type(s).__name__} has declared fields: they are attributes, not items")
     personal_load(s)
     s.held = settle_unpack(s.base)
+    s.bound = PyBytes_GET_SIZE(s.base) + 4
     return s.held
 
 
@@ -367,32 +370,40 @@ cdef int personal_need(Session s) except -1:
 
 cdef int personal_set(Session s, key, value) except -1:
     """Sets a key, if it fits: what is surely small is not measured."""
-    cdef dict values
-    cdef bint there
+    cdef size_t bound
     if not isinstance(key, str):
         raise TypeError(f"a key of a session is a str, not {type(key).__name__}")
-    values = personal_values(s)
+    personal_values(s)                 # refuses declared classes
     personal_need(s)
-    values = personal_values(s)        # a new one has its own
-    there = key in values
-    old = values.get(key)
+    bound = settle_bound(key, value)
+    if unlikely_(bound == 0 or s.bound + bound > settle_room(s)):
+        personal_set_measured(s, key, value)
+    else:
+        personal_values(s)[key] = value
+        s.bound += bound
+    return personal_note_change(s, key)
+
+
+cdef int personal_set_measured(Session s, str key, value) except -1:
+    """Encodes all to know whether it fits; what was there stays if not."""
+    cdef dict values = personal_values(s)
+    trial = {**values, key: value}
+    data = settle_encode(trial)
+    settle_check_size(s, data)
     values[key] = value
-    try:
-        settle_check_fits(s, key, value)
-    except BaseException:
-        if there:
-            values[key] = old
-        else:
-            del values[key]
-        raise
-    personal_note_change(s, key)
+    s.bound = len(data)
     return 0
 
 
 cdef int personal_note_change(Session s, key) except -1:
-    if s.changed is None:
-        s.changed = set()
-    s.changed.add(key)
+    """Most requests change one key: a set is made for the second one."""
+    if s.changed_key is None:
+        s.changed_key = key
+    elif s.changed is None:
+        if s.changed_key is not key:
+            s.changed = {s.changed_key, key}
+    else:
+        s.changed.add(key)
     return 0
 
 

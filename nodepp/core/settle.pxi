@@ -65,30 +65,29 @@ cdef bytes settle_encode(dict values):
     return data
 
 
-cdef int settle_check_fits(Session s, str key, value) except -1:
-    """Does what the session holds now still fit? Small values beside a small rest surely do."""
-    cdef size_t room = session_room(visit_vault, <uint32_t>PyBytes_GET_SIZE(s.label))
-    cdef size_t size = PyBytes_GET_SIZE(s.base) + 4 * PyUnicode_GET_LENGTH(key) + 16
-    cdef type kind = type(value)
-    if s.changed is None or (len(s.changed) == 1 and key in s.changed):
-        # Fast path: removing it changes no answer.
-        if kind is bool or kind is float or value is None:
-            size += 9
-        elif kind is int and -(1 << 63) <= value < 1 << 64:
-            size += 9
-        elif kind is str:
-            size += 4 * PyUnicode_GET_LENGTH(value) + 5
-        else:
-            size = room + 1
-        if size <= room and not s.nested:
-            return 0
-    return settle_check_size(s, settle_encode(s.held))
+cdef inline size_t settle_bound(str key, value) noexcept:
+    """Bytes that a key with a small value takes at most; 0: it has to be encoded to know."""
+    cdef size_t size = 4 * PyUnicode_GET_LENGTH(key) + 14
+    cdef int overflow = 0
+    if PyLong_CheckExact(value):
+        PyLong_AsLongLongAndOverflow(value, &overflow)
+        return 0 if overflow else size
+    if value is None or value is True or value is False or PyFloat_CheckExact(value):
+        return size
+    if PyUnicode_CheckExact(value):
+        return size + 4 * PyUnicode_GET_LENGTH(value)
+    return 0
+
+
+cdef inline size_t settle_room(Session s) noexcept:
+    """Bytes of data beside the name."""
+    return session_room(visit_vault, <uint32_t>PyBytes_GET_SIZE(s.label))
 
 
 cdef int settle_check_size(Session s, bytes data) except -1:
-    cdef Py_ssize_t room = session_room(visit_vault, <uint32_t>PyBytes_GET_SIZE(s.label))
-    if len(data) > room:
-        raise SessionFull(f"the session would hold {len(data)} bytes, {room} are possible "
+    cdef size_t size = PyBytes_GET_SIZE(data)
+    if size > settle_room(s):
+        raise SessionFull(f"the session would hold {size} bytes, {settle_room(s)} are possible "
                           "(sessionDataSize)")
     return 0
 
@@ -115,13 +114,13 @@ cdef int settle_data(Session s) except -1:
         if s.record_changed:
             settle_write(s, bytes(s.record))
         return 0
-    if s.held is None or not (s.nested or s.cleared or s.changed is not None):
+    if s.held is None or not (s.nested or s.cleared or s.changed_key is not None):
         return 0
     data = settle_encode(s.held)
     if data != s.base or s.cleared:
         settle_check_size(s, data)
         settle_write(s, data)
-    s.changed = None
+    s.changed_key = s.changed = None
     s.cleared = s.nested = False
     return 0
 
@@ -232,13 +231,17 @@ cdef bytes settle_merge(Session s):
 cdef set settle_changed(Session s):
     """The keys that this request has set, deleted, or changed the inside of."""
     cdef dict before
-    changed = set(s.changed or ())
+    changed = s.changed
+    if changed is None:
+        changed = set() if s.changed_key is None else {s.changed_key}
     if s.nested:
         before = settle_unpack(s.base)
         for key, value in s.held.items():
             if isinstance(value, (dict, list)) and (key not in before or before[key] != value):
                 changed.add(key)
-    s.changed = changed
+    if changed:
+        s.changed = changed
+        s.changed_key = next(iter(changed))
     return changed
 
 
@@ -251,7 +254,7 @@ cdef object settle_add(Session s, str name, amount):
         raise TypeError(f"add() takes a number, not {type(amount).__name__}")
     if personal_defaults is not None:
         return declared_add(s, name, amount)
-    if s.local or s.cleared or s.changed is not None and name in s.changed:
+    if s.local or s.cleared or name in settle_changed(s):
         # It is this request's own until it ends: the later counts anyway.
         total = settle_sum(personal_values(s), name, amount)
         personal_set(s, name, total)
@@ -349,7 +352,7 @@ cdef int settle_discard(Request req) except -1:
         s.rekeyed = s.altered = s.entering = s.cookie_due = s.local = False
         s.loaded = False
         s.held = None
-        s.changed = None
+        s.changed_key = s.changed = None
         s.cleared = s.nested = s.record_changed = False
         memset(s.changed_fields, 0, sizeof(s.changed_fields))
     return 0
