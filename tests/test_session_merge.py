@@ -250,6 +250,39 @@ def test_logout_elsewhere_is_final(pair):
     assert pair.visitor.get("/who").body.startswith(b"0 ")
 
 
+@pytest.mark.parametrize("uses", [
+    lambda session: session.add("n", 1), lambda session: session.update(x=1),
+    lambda session: session.login(9), lambda session: session.renew(),
+    lambda session: session.clear(), lambda session: session.refresh_csrf(),
+])  # fmt: skip
+def test_slot_that_a_stranger_has_now_is_left_alone(pair, uses):
+    """The session has ended meanwhile, and the lowest free slot was taken by another visitor."""
+    stranger = pair.site.visitor()
+    ids = []
+
+    def stranger_comes(session):
+        pair.elsewhere.do(stranger, [["set", "mine", 1]])
+
+    def use(session):
+        session["l"].append(5)
+        try:
+            uses(session)
+        except RuntimeError:
+            pass
+        session["x"] = 2
+        ids.append(session.id)
+
+    try:
+        pair.do_here([["set", "y", 1], ["theirs", [["logout", "", 0]]], [stranger_comes], [use]])
+    except RuntimeError:
+        pass                                   # said so; nothing was written
+    assert pair.site.data(stranger) == {"mine": 1}
+    assert stranger.values[0] not in ids
+    assert stranger.values != pair.visitor.values
+    assert pair.visitor.get("/who").body.startswith(b"0 ") or uses.__code__.co_names[:1] == (
+        "login",)  # fmt: skip
+
+
 def test_logout_here_counts_against_what_is_written_elsewhere(pair):
     pair.do_here([["login", "", 7]])
     pair.do_here([["set", "a", 1], ["theirs", [["set", "b", 1]]], ["logout", "", 0]])
