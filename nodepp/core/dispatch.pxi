@@ -1,7 +1,8 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
 #   Owns:  file or route or fallback; calling the handler; turning its result into an answer
 #   Uses:  limits, tables, output, parser, response, statics, rules, request, accesslog,
-#          connection, route, freeze, context, locate, settle, admit, result, stream, deliver
+#          connection, route, freeze, context, locate, visit, settle, admit, result, stream,
+#          deliver
 #   Never: reading or sending
 #   Holds: each complete request is answered exactly once, whatever the handler does
 
@@ -249,6 +250,8 @@ cdef int dispatch_call(connection_t* c, request_t* r, const match_t* match,
     cdef int i
     output_mark(&mark)
     req.uncompressed = match.handler.flags & FLAG_NO_COMPRESS != 0
+    if unlikely_(match.handler.uses_session):
+        visit_of(c, r, req.number)     # what it leads to is on its way while the handler begins
     args[1] = <PyObject*>req           # args[0] is the callee's to use
     if match.capture_count and not dispatch_capture(match, args, req):
         result = NULL
@@ -261,6 +264,7 @@ cdef int dispatch_call(connection_t* c, request_t* r, const match_t* match,
                                      count | PY_VECTORCALL_ARGUMENTS_OFFSET,
                                      match.handler.names if match.handler.by_name else NULL)
         dispatch_request_now = NULL
+        match.handler.uses_session = req._session is not None
     for i in range(match.capture_count):
         Py_XDECREF(args[2 + i])
     if likely_(result != NULL):

@@ -114,10 +114,5 @@ cdef Session entry_last(uint32_t slot, const uint8_t* id):
     last.live = True
     last.slot = slot
     memcpy(last.key, id, VAULT_ID_SIZE)
-    personal_load(last)
-    if personal_defaults is None:
-        try:
-            personal_values(last)
-        except ValueError:
-            last.held = {}
+    personal_see(last)
     return last

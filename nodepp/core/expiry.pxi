@@ -69,20 +69,20 @@ cdef int64_t expiry_give_way(vault_t* v, uint8_t* id) noexcept nogil:
     cdef int round_
     for round_ in range(2):
         while expiry_idle_count:
-            candidate = expiry_pop()
+            candidate = &expiry_idle[expiry_idle_count - 1]
             version = lock_load(&v.heads[candidate.slot].version)
             if version & VAULT_LIVE and not version & VAULT_LOGGED \
                     and v.heads[candidate.slot].active_s == candidate.active_s:
                 memcpy(id, v.heads[candidate.slot].id[version & 1], VAULT_ID_SIZE)
                 return candidate.slot
+            expiry_forget()
         expiry_search(v)
     return -1
 
 
-cdef expiry_idle_t* expiry_pop() noexcept nogil:
+cdef void expiry_forget() noexcept nogil:
     global expiry_idle_count
     expiry_idle_count -= 1
-    return &expiry_idle[expiry_idle_count]
 
 
 cdef void expiry_search(vault_t* v) noexcept nogil:

@@ -40,6 +40,7 @@ cdef class Session:
     cdef bint ended                    # logged out by this request: its cookies must go
     cdef bint keep
     cdef session_copy_t meta
+    cdef str shown_id                  # of one that is kept
     cdef int64_t seen_uid              # who was logged in when it was read
     cdef bytes label                   # the name of who is logged in, UTF-8
     # A dict
@@ -60,7 +61,9 @@ cdef class Session:
     @property
     def id(self) -> str:
         """The id as its cookie has it, "" without a session. Treat it as a password."""
-        if not self.live:
+        if self.shown_id is not None and self.request == NULL:
+            return self.shown_id
+        if not self.live or visit_vault == NULL:
             return ""
         return ident_text(visit_vault, self.key).decode("ascii")
 
@@ -297,10 +300,23 @@ cdef void personal_release(Request req) noexcept:
     global personal_spare
     cdef Session session = req._session
     req._session = None
+    if Py_REFCNT(session) > 1:
+        personal_see(session)          # somebody keeps it: it may outlive the table
     session.request = NULL
     if Py_REFCNT(session) == 1 and personal_spare is None and type(session) is personal_class:
         personal_reset(session)
         personal_spare = session
+
+
+cdef void personal_see(Session s) noexcept:
+    """Reads all there is, as long as there is a table to read."""
+    try:
+        personal_load(s)
+        s.shown_id = ident_text(visit_vault, s.key).decode("ascii") if s.live else ""
+        if personal_defaults is None:
+            personal_values(s)
+    except Exception:
+        s.held = {}
 
 
 cdef void personal_reset(Session s) noexcept:
@@ -308,7 +324,7 @@ cdef void personal_reset(Session s) noexcept:
     s.entering = False
     s.ended = s.keep = s.cleared = s.nested = s.record_changed = False
     s.held = None
-    s.base = s.label = None
+    s.base = s.label = s.shown_id = None
     s.changed_key = s.changed = None
     memset(s.changed_fields, 0, sizeof(s.changed_fields))
 
@@ -320,7 +336,7 @@ cdef int personal_load(Session s) except -1:
     if s.loaded:
         return 0
     s.loaded = True
-    if s.live:
+    if s.live and visit_vault != NULL:
         version = session_read(visit_vault, s.slot, s.key, &s.meta, visit_scratch, name)
     if version == 0:
         s.live = False
@@ -365,6 +381,8 @@ cdef int personal_need(Session s) except -1:
     personal_load(s)
     if not s.live and not s.local:
         entry_begin(s, False)
+        if not s.live and not s.local:
+            raise RuntimeError("on_session_start has ended the session that it was told of")
     return 0
 
 

@@ -18,7 +18,7 @@ def probe_session_find(table: SessionTable, ids: bytes, rounds: int = 1) -> floa
     begun_ns = clock_read_ns()
     for round_ in range(round_count):
         for i in range(count):
-            found += session_find(v, all_ids + i * VAULT_ID_SIZE) >= 0
+            found += session_find(v, all_ids + i * VAULT_ID_SIZE, False) >= 0
     begun_ns = clock_read_ns() - begun_ns
     if found != <int64_t>(count * round_count):
         raise AssertionError(f"{found} of {count * round_count} were found")

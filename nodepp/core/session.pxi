@@ -35,18 +35,20 @@ cdef inline uint32_t session_room(const vault_t* v, uint32_t name_size) noexcept
     return v.data_size - name_size
 
 
-cdef int64_t session_find(vault_t* v, const uint8_t* id) noexcept nogil:
+cdef inline int64_t session_find(vault_t* v, const uint8_t* id, bint to_use) noexcept nogil:
     """The slot of a live session, verified, or -1. Takes the lock only when others have changed the
-    index all the while."""
+    index all the while. `to_use`: what it holds is wanted next."""
     cdef uint64_t key = ident_key(id)
     cdef int64_t slot = index_find(v, key)
     if unlikely_(slot == INDEX_UNSURE):
         session_lock(v)
         slot = index_look(v, key)
         lock_give(&v.shared.lock)
-    if slot < 0 or slot >= v.capacity or session_version(v, <uint32_t>slot, id) == 0:
+    if slot < 0 or slot >= v.capacity:
         return -1
-    return slot
+    if to_use:
+        vault_expect(v, <uint32_t>slot)
+    return slot if session_version(v, <uint32_t>slot, id) else -1
 
 
 cdef inline uint32_t session_version(const vault_t* v, uint32_t slot,
@@ -264,7 +266,8 @@ cdef void session_fill(vault_t* v, uint32_t slot, uint32_t version,
     if change.name_size:
         memcpy(data + change.data_size, change.name, change.name_size)
     memcpy(v.heads[slot].id[version & 1], change.id, VAULT_ID_SIZE)
-    copy.checksum = session_checksum(copy, change.id)
+    if v.checks:
+        copy.checksum = session_checksum(copy, change.id)
 
 
 cdef uint32_t session_checksum(session_copy_t* copy, const uint8_t* id) noexcept nogil:

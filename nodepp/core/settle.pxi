@@ -58,7 +58,10 @@ cdef bytes settle_encode(dict values):
     global settle_pack, settle_packs
     if not values:
         return b""
-    data = settle_pack(values)
+    try:
+        data = settle_pack(values)
+    except OverflowError as problem:
+        raise TypeError(f"a session cannot hold this: {problem}") from None
     if unlikely_(not settle_packs):
         settle_pack = dispatch_host.session_pack
         settle_packs = True

@@ -88,13 +88,13 @@ cdef class SessionTable:
 
     def find(self, id: bytes) -> int:
         """The slot of a session, -1 if there is none with this id."""
-        return session_find(store_open(self), store_id(id))
+        return session_find(store_open(self), store_id(id), False)
 
     def read(self, id: bytes) -> object:
         """(version, data) of a session, None if there is none."""
         cdef vault_t* v = store_open(self)
         cdef session_copy_t copy
-        cdef int64_t slot = session_find(v, store_id(id))
+        cdef int64_t slot = session_find(v, store_id(id), False)
         data = PyBytes_FromStringAndSize(NULL, v.data_size)
         if slot < 0:
             return None
@@ -118,7 +118,7 @@ cdef class SessionTable:
     def remove(self, id: bytes) -> bool:
         """Ends a session; False: there was none."""
         cdef vault_t* v = store_open(self)
-        cdef int64_t slot = session_find(v, store_id(id))
+        cdef int64_t slot = session_find(v, store_id(id), False)
         return slot >= 0 and session_remove(v, <uint32_t>slot, store_id(id),
                                             &v.shared.counts.ended)
 
@@ -251,7 +251,7 @@ cdef uint32_t store_write(vault_t* v, const uint8_t* id, const uint8_t* new_id, 
     cdef uint8_t name[SESSION_NAME_SIZE_MAX]
     cdef uint32_t version
     cdef int outcome = SESSION_MOVED
-    cdef int64_t slot = session_find(v, id)
+    cdef int64_t slot = session_find(v, id, False)
     kept = PyBytes_FromStringAndSize(NULL, v.data_size)
     if slot < 0:
         return 0

@@ -138,7 +138,7 @@ cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie)
     if slot >= 0 and slot < v.capacity:
         version = session_version(v, <uint32_t>slot, id)    # found without a search
     if version == 0:
-        slot = session_find(v, id)
+        slot = session_find(v, id, True)
         if slot >= 0:
             version = session_version(v, <uint32_t>slot, id)
     if unlikely_(version == 0):
