@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from visitors import AGENT, HANDLERS, cookies_of
+from visitors import AGENT, HANDLERS, cookies_of, count
+
+from nodepp import _core
 
 BOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 SAFARI = "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5) AppleWebKit/605.1.15 Version/18.0 Safari"
@@ -172,6 +174,39 @@ def test_bot_that_logs_in_is_logged_in(visiting):
     bot = site.visitor(BOT)
     assert bot.get("/it").body == b"7" and list(bot.jar) == ["ls"]
     assert bot.get("/who").body == b"7"
+
+
+def test_bot_without_a_session_is_one_line_for_whoever_debugs(visiting):
+    def it(req):
+        for number in range(5):
+            req.session[f"a{number}"] = number
+        return "ok"
+
+    site = visiting(handlers={"it": it})
+    site.visitor(BOT).get("/it")
+    assert [level for level, message in site.app.logged if "bot" in message] == [4]
+
+
+def test_id_that_has_ended_is_never_taken_up_again(site):
+    """Whoever plants a cookie in another's browser does not know the id of his session."""
+    visitor = site.visitor()
+    visitor.get("/count")
+    planted = dict(visitor.jar)
+    site.table.remove(site.table.ids()[0])
+    assert visitor.get("/count").body == b"1"
+    assert visitor.jar != planted
+    assert site.table.cookie(site.table.ids()[0]) == visitor.jar["as"]
+
+
+def test_handler_without_arguments_has_the_session_of_its_request(visiting):
+    def it():
+        return count(_core.current())
+
+    it.flags = _core.FLAG_NO_REQUEST
+    site = visiting(handlers={"it": it})
+    visitor = site.visitor()
+    visitor.get("/it")
+    assert visitor.get("/it").body == b"2"
 
 
 # How long it lasts.

@@ -163,3 +163,19 @@ def test_logins_are_counted(site):
     stats = site.server.engine.stats()
     assert (stats["logins"], stats["sessions_started"], stats["sessions_ended"]) == (1, 2, 1)
     assert (stats["sessions"], stats["sessions_high_water"], stats["session_slots"]) == (1, 1, 100)
+
+
+def test_start_hook_that_ends_the_session_loses_nothing_silently(visiting):
+    site = visiting(handlers=LOGIN_HANDLERS, events={"start": lambda req: req.session.logout()})
+    visitor = site.visitor()
+    kept = visitor.get("/count").status == 200
+    assert len(site.table) == len(visitor.jar) == kept
+
+
+def test_hook_may_log_in(visiting):
+    site = visiting(handlers=LOGIN_HANDLERS, events={"start": lambda req: req.session.login(3)})
+    visitor = site.visitor()
+    visitor.get("/count")
+    assert visitor.get("/who").body.startswith(b"3 ")
+    assert visitor.get("/count").body == b"2"
+    assert site.app.events == ["start", "login"]

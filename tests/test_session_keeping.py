@@ -184,3 +184,39 @@ def test_session_is_the_same_object_throughout_a_request(visiting):
 
     _, visitor = run(visiting, it)
     assert visitor.get("/it").body == b"same"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_session_that_was_kept_outlives_the_engine(visiting, again):
+    """Whoever keeps one unread reads it late: there is no table any more, or another one."""
+    kept = []
+
+    def it(req):
+        kept.append(req.session)
+        return "kept"
+
+    site, visitor = run(visiting, it, capacity=50)
+    for _ in range(20):
+        other = site.visitor()
+        other.get("/count")
+        other.get("/it")
+    visitor.get("/it")
+    site.close()
+    if again:
+        visiting(handlers={"it": it}, capacity=1)
+    for session in kept:
+        for use in (
+            lambda s: s.id, lambda s: s.level, lambda s: s.get("count"), repr, dict, len,
+            lambda s: s.check_csrf("x" * 32), lambda s: s.exists, lambda s: s.name,
+            lambda s: s.csrf_token, lambda s: s.started, lambda s: s == {},
+        ):  # fmt: skip
+            try:
+                use(session)
+            except RuntimeError:
+                pass
+        for change in (
+            lambda s: s.__setitem__("a", 1), lambda s: s.login(1), lambda s: s.clear(),
+            lambda s: s.logout(), lambda s: s.add("a"), lambda s: s.start(),
+        ):  # fmt: skip
+            with pytest.raises(RuntimeError):
+                change(session)
