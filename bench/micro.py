@@ -49,9 +49,10 @@ GROUPS = {
         *("request", "context", "content", "reply", "fastcall"),
         *("headers", "visitor", "escape"),
     ),
+    "visits": ("cookie", "visit", "entry", "admit", "rules", "personal", "declared", "settle"),
     "sessions": (
-        *("session", "index", "vault", "lock", "ident", "cookie", "expiry", "store"),
-        *("guess", "address", "rules"),
+        *("session", "index", "vault", "lock", "ident", "expiry", "store", "audit"),
+        *("guess", "address"),
     ),
     "head": ("response", "clock", "answer"),
     "output": ("output", "format", "stream", "compress"),
