@@ -92,13 +92,14 @@ class Elsewhere:
 class Pair:
     """Two processes with one table, and a visitor whose session both have in hand."""
 
-    def __init__(self, first: dict, data_size: int = 512) -> None:
-        self.table = _core.SessionTable(20, data_size)
+    def __init__(self, first: dict | None, table=None) -> None:
+        self.table = table or _core.SessionTable(20, 512)
         self.elsewhere = Elsewhere(self.table)
         self.steps: list = []
         self.site = Visits(table=self.table, handlers={**HANDLERS, "here": self.here})
         self.visitor = self.site.visitor()
-        self.begin(first)
+        if first is not None:
+            self.begin(first)
 
     def begin(self, first: dict) -> None:
         self.visitor.jar = {}
@@ -281,6 +282,28 @@ def test_slot_that_a_stranger_has_now_is_left_alone(pair, uses):
     assert stranger.values != pair.visitor.values
     assert pair.visitor.get("/who").body.startswith(b"0 ") or uses.__code__.co_names[:1] == (
         "login",)  # fmt: skip
+
+
+def test_slot_that_a_stranger_has_is_left_alone_after_a_restart_too(
+        tmp_path, request):
+    """What numbers sessions through must not begin again beside those that a file has kept."""
+    with open(tmp_path / "sessions", "w+b") as file:
+        os.posix_fallocate(file.fileno(), 0, _core.SessionTable.region_size(20, 512))
+        options = {"key": bytes(32), "key_is_new": False, "fd": file.fileno()}
+        before = Visits(table=_core.SessionTable(20, 512, **options), handlers=HANDLERS)
+        visitor = before.visitor()
+        visitor.get("/count")
+        before.close()
+        pair = Pair(None, _core.SessionTable(20, 512, **options))
+    request.addfinalizer(pair.close)
+    pair.visitor.jar = visitor.jar
+    stranger = pair.site.visitor()
+    assert pair.visitor.get("/show").body == b"{'count': 1}"
+    pair.do_here([
+        ["set", "y", 1], ["theirs", [["logout", "", 0]]],
+        [lambda session: pair.elsewhere.do(stranger, [["set", "mine", 1]])], ["set", "x", 2],
+    ])  # fmt: skip
+    assert pair.site.data(stranger) == {"mine": 1}
 
 
 def test_logout_here_counts_against_what_is_written_elsewhere(pair):

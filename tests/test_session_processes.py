@@ -56,7 +56,8 @@ def live(table, seed: int, weights: tuple, steps: int) -> dict[bytes, bytes]:
           suppress_health_check=list(HealthCheck))  # fmt: skip
 @given(
     st.sampled_from((8, 60, 3000)),
-    st.lists(st.tuples(st.integers(0, 2**32 - 1), st.tuples(*[st.integers(1, 9)] * len(OPERATIONS))),
+    st.lists(st.tuples(st.integers(0, 2**32 - 1),
+                       st.tuples(*[st.integers(1, 9)] * len(OPERATIONS))),
              min_size=4, max_size=4, unique_by=lambda each: each[0]),
 )  # fmt: skip
 def test_four_processes_do_what_four_dicts_do(capacity, lives):
