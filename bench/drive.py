@@ -21,7 +21,7 @@ from workload import Workload, asking_again, with_cookie
 
 TURNS_MAX = 1000  # for one answer; more is a failure
 SESSION_COUNT = 16  # that take turns: a connection's last session is not that of its next request
-ACCESS_RULES = {"sessions": [("", "/member", 10)]}  # of the application, as the server hands them
+ACCESS_RULES = {"members": [("", "/member", 10)]}  # of the application, as the server hands them
 
 
 @dataclass(frozen=True)

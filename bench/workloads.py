@@ -274,6 +274,7 @@ SESSIONS = (
         _session,
         name="session-member",
         title="hello for those who are logged in; the limit says it to everybody",
+        app="members",
         request=get("/member"),
         begin=get("/enter"),
         check=equals(HELLO),

@@ -12,8 +12,8 @@ from aiohttp_session.cookie_storage import EncryptedCookieStorage
 
 async def counter(request):
     session = await get_session(request)
-    session["hits"] = session.get("hits", 0) + 1
-    return web.Response(text=str(session["hits"]))
+    hits = session["hits"] = session.get("hits", 0) + 1
+    return web.Response(text=f"{hits}")
 
 
 if __name__ == "__main__":

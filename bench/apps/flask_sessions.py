@@ -8,5 +8,5 @@ app.secret_key = "a key for measuring, 32 bytes...."
 
 @app.get("/session")
 def counter():
-    session["hits"] = session.get("hits", 0) + 1
-    return str(session["hits"])
+    hits = session["hits"] = session.get("hits", 0) + 1
+    return f"{hits}"

@@ -1,9 +1,8 @@
-"""nodepp's sessions: a counter, the same by add(), and a page for those who are logged in."""
+"""nodepp's sessions: a counter, and the same by add()."""
 
-from nodepp import App, AuthLevel
+from nodepp import App
 
 app = App()
-app.require_auth("/member", AuthLevel.USER)
 
 
 @app.get("/")
@@ -13,21 +12,10 @@ def hello(req):
 
 @app.get("/session")
 def counter(req):
-    req.session["hits"] = req.session.get("hits", 0) + 1
-    return str(req.session["hits"])
+    hits = req.session["hits"] = req.session.get("hits", 0) + 1
+    return f"{hits}"
 
 
 @app.get("/session/add")
 def added(req):
-    return str(req.session.add("hits"))
-
-
-@app.get("/enter")
-def enter(req):
-    req.session.login(7, AuthLevel.USER, "Ann")
-    return "Welcome"
-
-
-@app.get("/member")
-def member(req):
-    return "Hello, World!"
+    return f"{req.session.add('hits')}"

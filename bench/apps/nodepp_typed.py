@@ -12,5 +12,6 @@ class Visitor:
 
 @app.get("/session")
 def counter(req):
-    req.session.hits += 1
-    return str(req.session.hits)
+    visitor = req.session
+    visitor.hits += 1
+    return f"{visitor.hits}"

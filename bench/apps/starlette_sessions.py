@@ -8,8 +8,8 @@ from starlette.routing import Route
 
 
 async def counter(request):
-    request.session["hits"] = request.session.get("hits", 0) + 1
-    return PlainTextResponse(str(request.session["hits"]))
+    hits = request.session["hits"] = request.session.get("hits", 0) + 1
+    return PlainTextResponse(f"{hits}")
 
 
 app = Starlette(
