@@ -23,19 +23,21 @@ cdef inline uint32_t index_directory(const vault_t* v, uint64_t key,
     return <uint32_t>(base - v.block_first)
 
 
-cdef inline uint32_t index_lower_bound(const uint64_t* keys, uint32_t count,
-                                       uint64_t key, uint64_t next_first) noexcept nogil:
-    """How many keys of a block are below `key`. Ids are uniform, so the search starts where the
-    key should be: a step or two from there instead of nine halvings, each in a line of its own."""
-    cdef uint64_t span
+cdef inline uint32_t index_guess(uint64_t first, uint32_t count, uint64_t key,
+                                 uint64_t next_first) noexcept nogil:
+    """Where a key should be among `count` > 0 that begin with `first`: ids are uniform."""
     cdef uint32_t at = 0
+    if key > first:
+        at = <uint32_t>(((key - first) >> 32) * count // (((next_first - first) >> 32) + 1))
+    return at if at < count else count - 1
+
+
+cdef inline uint32_t index_lower_bound(const uint64_t* keys, uint32_t count, uint64_t key,
+                                       uint32_t at) noexcept nogil:
+    """How many keys of a block are below `key`; the search starts where it should be. A step or two
+    from there instead of nine halvings, each in a line of its own."""
     if count == 0:
         return 0
-    if key > keys[0]:
-        span = (next_first - keys[0]) >> 32
-        at = <uint32_t>(((key - keys[0]) >> 32) * count // (span + 1))
-        if at >= count:
-            at = count - 1
     if keys[at] < key:
         while at < count and keys[at] < key:
             at += 1
@@ -45,26 +47,48 @@ cdef inline uint32_t index_lower_bound(const uint64_t* keys, uint32_t count,
     return at
 
 
-cdef inline int64_t index_look(const vault_t* v, uint64_t key) noexcept nogil:
-    """The slot of a key, or -1. The index may change meanwhile: nothing read here is trusted
-    further than the memory it leads to."""
+cdef inline bint index_aim(const vault_t* v, uint64_t key, uint32_t* place, uint32_t* size,
+                           uint32_t* at) noexcept nogil:
+    """The block that a key is in if anywhere, and where in it: told by the directory alone, so that
+    the lines of key and slot are fetched at once. False: there is nothing. The index may change
+    meanwhile: nothing read here is trusted further than the memory it leads to."""
     cdef uint32_t count = lock_load(&v.shared.block_count)
-    cdef uint32_t d, place, size, at
-    cdef uint64_t next_first
-    cdef const uint64_t* keys
+    cdef uint32_t d
+    cdef size_t row
     if count == 0 or count > v.block_max:
-        return -1
+        return False
     d = index_directory(v, key, count)
-    place = v.block_place[d]
-    size = v.block_size[d]
-    if place >= v.block_max or size > VAULT_BLOCK_SIZE:
+    place[0] = v.block_place[d]
+    size[0] = v.block_size[d]
+    if place[0] >= v.block_max or size[0] == 0 or size[0] > VAULT_BLOCK_SIZE:
+        return False
+    at[0] = index_guess(v.block_first[d], size[0], key,
+                        v.block_first[d + 1] if d + 1 < count else <uint64_t>-1)
+    row = <size_t>place[0] * VAULT_BLOCK_SIZE + at[0]
+    lock_prefetch(v.keys + row)
+    lock_prefetch(v.keys + row + 8)
+    lock_prefetch(v.keys + row - 8)
+    lock_prefetch(v.slots + row)
+    return True
+
+
+cdef inline int64_t index_look(const vault_t* v, uint64_t key) noexcept nogil:
+    """The slot of a key, or -1."""
+    cdef uint32_t place, size, at
+    cdef const uint64_t* keys
+    if not index_aim(v, key, &place, &size, &at):
         return -1
-    next_first = v.block_first[d + 1] if d + 1 < count else <uint64_t>-1
     keys = v.keys + <size_t>place * VAULT_BLOCK_SIZE
-    at = index_lower_bound(keys, size, key, next_first)
+    at = index_lower_bound(keys, size, key, at)
     if at < size and keys[at] == key:
         return v.slots[<size_t>place * VAULT_BLOCK_SIZE + at]
     return -1
+
+
+cdef inline void index_expect(const vault_t* v, uint64_t key) noexcept nogil:
+    """This key is about to be looked for: its lines are fetched meanwhile. Changes no answer."""
+    cdef uint32_t place, size, at
+    index_aim(v, key, &place, &size, &at)
 
 
 cdef inline int64_t index_find(const vault_t* v, uint64_t key) noexcept nogil:
@@ -128,7 +152,7 @@ cdef void index_put(vault_t* v, uint64_t key, uint32_t slot) noexcept nogil:
     size = v.block_size[d]
     keys = v.keys + <size_t>v.block_place[d] * VAULT_BLOCK_SIZE
     slots = v.slots + <size_t>v.block_place[d] * VAULT_BLOCK_SIZE
-    at = index_lower_bound(keys, size, key, index_next_first(v, d))
+    at = index_bound_in(v, d, keys, size, key)
     ensure(at == size or keys[at] != key)
     memmove(keys + at + 1, keys + at, (size - at) * sizeof(uint64_t))
     memmove(slots + at + 1, slots + at, (size - at) * sizeof(uint32_t))
@@ -150,7 +174,7 @@ cdef bint index_remove(vault_t* v, uint64_t key) noexcept nogil:
     size = v.block_size[d]
     keys = v.keys + <size_t>v.block_place[d] * VAULT_BLOCK_SIZE
     slots = v.slots + <size_t>v.block_place[d] * VAULT_BLOCK_SIZE
-    at = index_lower_bound(keys, size, key, index_next_first(v, d))
+    at = index_bound_in(v, d, keys, size, key)
     if at == size or keys[at] != key:
         return False
     index_begin(v)
@@ -172,8 +196,13 @@ cdef bint index_remove(vault_t* v, uint64_t key) noexcept nogil:
     return True
 
 
-cdef inline uint64_t index_next_first(const vault_t* v, uint32_t d) noexcept nogil:
-    return v.block_first[d + 1] if d + 1 < v.shared.block_count else <uint64_t>-1
+cdef inline uint32_t index_bound_in(const vault_t* v, uint32_t d, const uint64_t* keys,
+                                    uint32_t size, uint64_t key) noexcept nogil:
+    cdef uint64_t next_first = \
+        v.block_first[d + 1] if d + 1 < v.shared.block_count else <uint64_t>-1
+    if size == 0:
+        return 0
+    return index_lower_bound(keys, size, key, index_guess(keys[0], size, key, next_first))
 
 
 cdef void index_add_block(vault_t* v, uint32_t d, uint64_t first) noexcept nogil:

@@ -171,6 +171,7 @@ cdef int loop_feed(connection_t* c, input_t* input) except -1:
         output_mark(&mark)
         if unlikely_(dispatch_try(c, r) < 0):
             dispatch_recover(c, r, &mark)
+        visit_shown.number = 0         # what it points to goes now
         request_release(r)
         if c.closing or c.stream != NULL:
             break

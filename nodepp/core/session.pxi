@@ -154,7 +154,7 @@ cdef int session_start(vault_t* v, const session_change_t* change, uint32_t agen
         s.agent = agent
         s.started_s = s.active_s = now_s
         version = vault_next(s.version, session_flags(change))
-        vault_copy(v, slot[0], version).serial = <uint32_t>v.shared.counts.started
+        memcpy(&vault_copy(v, slot[0], version).serial, change.id + 8, 4)
         session_fill(v, slot[0], version, change)
         index_insert(v, key, slot[0])
         lock_store(&s.version, version)
@@ -200,12 +200,15 @@ cdef bint session_follow(vault_t* v, uint32_t slot, uint32_t serial, int64_t uid
     """It is not there under the id it had: has it got another one since? Then `id` is that one. Not
     if somebody else is logged in now: what belongs to one must not come to the other."""
     cdef session_copy_t* copy
+    cdef uint32_t version
     cdef bint same = False
     session_lock(v)
-    if v.heads[slot].version & VAULT_LIVE:
-        copy = vault_copy(v, slot, v.heads[slot].version)
+    version = v.heads[slot].version
+    if version & VAULT_LIVE:
+        copy = vault_copy(v, slot, version)
         same = copy.serial == serial and (uid == 0 or uid == copy.uid)
-        memcpy(id, v.heads[slot].id[v.heads[slot].version & 1], VAULT_ID_SIZE)
+        if same:
+            memcpy(id, v.heads[slot].id[version & 1], VAULT_ID_SIZE)
     lock_give(&v.shared.lock)
     return same
 

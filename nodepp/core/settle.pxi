@@ -153,10 +153,17 @@ cdef int settle_write(Session s, bytes data) except -1:
             data = settle_merge(s)
             outcome = SESSION_GONE if data is None else SESSION_MOVED
         if outcome == SESSION_GONE:
-            s.live = s.rekeyed = s.altered = s.entering = s.cookie_due = False
+            settle_gone(s)
             return 0
         settle_check_size(s, data)
     raise RuntimeError(f"a session was changed by others {SETTLE_TRY_MAX} times in a row")
+
+
+cdef void settle_gone(Session s) noexcept:
+    """Another request has ended it: nothing is written any more, and no cookie said."""
+    s.live = s.rekeyed = s.altered = s.entering = s.cookie_due = s.record_changed = False
+    s.meta.uid = 0
+    s.meta.level = 0
 
 
 cdef bint settle_follow(Session s) except -1:
@@ -267,6 +274,7 @@ cdef object settle_add(Session s, str name, amount):
         if latest is None and settle_follow(s):
             latest = settle_latest(s)
         if latest is None:
+            settle_gone(s)
             raise RuntimeError("the session has been ended by another request")
         total = settle_sum(latest, name, amount)
         latest[name] = total

@@ -1,8 +1,8 @@
 # core/visit.pxi — whose session does a request bring?
 #   Owns:  the policy of sessions; from cookie to slot; ids that lead nowhere; ending with its hooks
 #   Uses:  limits, scan, clock, lock, tables, vault, transport, address, parser, snapshot, ident,
-#          session, expiry, guess, request, cookie, headers, locate, dispatch, store, personal,
-#          entry
+#          index, session, expiry, guess, request, cookie, headers, locate, dispatch, store,
+#          personal, entry
 #   Never: what a session holds
 #   Holds: what a connection remembers is a hint: the cookie of each request decides
 
@@ -17,6 +17,12 @@ cdef struct visit_t:                   # what was found for a request
     uint8_t id[VAULT_ID_SIZE]
     uint8_t shown                      # bits: which cookies it has shown
     bint forged                        # one of them was never made here
+
+cdef struct visit_shown_t:             # what a request shows
+    uint64_t number                    # of that request; 0: what is here points nowhere
+    cookies_t cookies[2]               # by VISIT_
+    const cookie_t* first              # the one that counts first if it is an id in form, or NULL
+    uint8_t id[VAULT_ID_SIZE + IDENT_TAG_SIZE]
 
 cdef struct visit_policy_t:
     bint bind_agent
@@ -34,6 +40,8 @@ cdef vault_t* visit_vault              # its memory
 cdef visit_policy_t visit_policy
 cdef cookie_name_t visit_name[2]       # by VISIT_
 cdef visit_t visit_now                 # of the request being answered
+cdef visit_shown_t visit_shown         # its cookies, once they were looked for
+cdef bint visit_warm                   # the request before this one has used its session
 cdef uint32_t visit_scratch_size
 cdef uint8_t* visit_scratch            # data of one session; one owner at a time
 cdef int64_t visit_full_logged_ms
@@ -42,8 +50,10 @@ cdef int64_t visit_full_logged_ms
 cdef int visit_open_room(SessionTable table, dict settings, host) except -1:
     """Takes the settings of an engine that opens."""
     global visit_table, visit_vault, visit_scratch, vault_in_use, visit_full_logged_ms
+    global visit_warm
     events = getattr(host, "session_events", frozenset())
-    visit_now.number = 0
+    visit_now.number = visit_shown.number = 0
+    visit_warm = False
     visit_full_logged_ms = clock_now_ms - 10000
     expiry_open()
     visit_policy.bind_agent = settings.get("session_bind_agent", True)
@@ -99,25 +109,74 @@ cdef inline visit_t* visit_of(connection_t* c, const request_t* r, uint64_t numb
 cdef int visit_look(connection_t* c, const request_t* r) except -1:
     """The login cookie counts before the other. Who has a session is active now; who has one and
     guesses at others is counted all the same."""
-    cdef cookies_t cookies[2]
     cdef int which
     visit_now.slot = -1
     visit_now.shown = 0
     visit_now.forged = False
     if visit_vault == NULL:
         return 0
-    cookie_find(r, visit_name, 2, cookies)
+    if visit_shown.number != visit_now.number:
+        visit_read(r, visit_now.number)
     for which in range(VISIT_LOGIN, -1, -1):
-        if cookies[which].count:
+        if visit_shown.cookies[which].count:
             visit_now.shown |= <uint8_t>(1 << which)
-            if visit_try_all(c, r, &cookies[which]):
+            if visit_try_all(c, r, &visit_shown.cookies[which]):
                 break
+    visit_shown.number = 0             # a stream may look again when the head lies elsewhere
     if unlikely_(visit_now.forged):
         visit_count_guess(c)
     return 0
 
 
-cdef bint visit_try_all(connection_t* c, const request_t* r, const cookies_t* cookies) except -1:
+cdef void visit_read(const request_t* r, uint64_t number) noexcept nogil:
+    """Finds the cookies, and reads the one that counts first."""
+    cdef const cookies_t* counts = &visit_shown.cookies[VISIT_LOGIN]
+    visit_shown.number = number
+    visit_shown.first = NULL
+    cookie_find(r, visit_name, 2, visit_shown.cookies)
+    if counts.count == 0:
+        counts = &visit_shown.cookies[VISIT_ANONYMOUS]
+    if counts.count > 0 and counts.found[0].size == IDENT_TEXT_SIZE \
+            and ident_decode(counts.found[0].at, IDENT_TEXT_SIZE, visit_shown.id):
+        visit_shown.first = &counts.found[0]
+
+
+# Fast path: without the next two no answer is another. In a table of 100,000 sessions each line
+# that is touched is cold; while the path is being looked up and the handler called, they come.
+
+
+cdef void visit_ahead(const connection_t* c, const request_t* r, uint64_t number) noexcept nogil:
+    """The request will perhaps want its session."""
+    visit_read(r, number)
+    if visit_shown.first != NULL:
+        if c.session_slot >= 0 and <uint32_t>c.session_slot < visit_vault.capacity:
+            lock_prefetch(&visit_vault.heads[c.session_slot])
+        index_expect(visit_vault, ident_key(visit_shown.id))
+
+
+cdef inline void visit_expected(bint used) noexcept nogil:
+    """The next request will do as this one did."""
+    global visit_warm
+    visit_warm = used and visit_vault != NULL
+    visit_shown.number = 0
+
+
+cdef void visit_soon(connection_t* c, uint64_t number) noexcept nogil:
+    """It surely will: its slot becomes the connection's hint."""
+    cdef int64_t slot = c.session_slot
+    if visit_shown.number != number or visit_shown.first == NULL:
+        return
+    if slot < 0 or slot >= visit_vault.capacity \
+            or session_version(visit_vault, <uint32_t>slot, visit_shown.id) == 0:
+        slot = index_find(visit_vault, ident_key(visit_shown.id))
+        if slot < 0 or slot >= visit_vault.capacity:
+            return
+    c.session_slot = <int32_t>slot
+    vault_expect(visit_vault, <uint32_t>slot)
+
+
+cdef bint visit_try_all(connection_t* c, const request_t* r,
+                        const cookies_t* cookies) except -1:
     cdef int i
     for i in range(cookies.count):
         if visit_try(c, r, &cookies.found[i]):
@@ -132,7 +191,9 @@ cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie)
     cdef uint8_t id[VAULT_ID_SIZE + IDENT_TAG_SIZE]
     cdef int64_t slot = c.session_slot
     cdef uint32_t version = 0
-    if cookie.size != IDENT_TEXT_SIZE or not ident_decode(cookie.at, cookie.size, id):
+    if cookie == visit_shown.first:
+        memcpy(id, visit_shown.id, sizeof(id))
+    elif cookie.size != IDENT_TEXT_SIZE or not ident_decode(cookie.at, cookie.size, id):
         visit_now.forged = True
         return False
     if slot >= 0 and slot < v.capacity:
