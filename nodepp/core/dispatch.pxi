@@ -78,7 +78,7 @@ cdef int dispatch_request "dispatch_request"(connection_t* c, request_t* r) exce
     head.close = c.closing
     head.keep_alive = r.head.minor == 0
     if unlikely_(visit_warm):
-        visit_ahead(c, r, stats.requests)
+        visit_ahead(r, stats.requests)
     if unlikely_(not locate_path(r, &match)):
         return dispatch_nowhere(c, r, &head)
     if unlikely_(rules_host_count) and admit_refuse(c, r, &match, &head):
@@ -252,8 +252,6 @@ cdef int dispatch_call(connection_t* c, request_t* r, const match_t* match,
     cdef int i
     output_mark(&mark)
     req.uncompressed = match.handler.flags & FLAG_NO_COMPRESS != 0
-    if unlikely_(match.handler.uses_session):
-        visit_soon(c, req.number)
     args[1] = <PyObject*>req           # args[0] is the callee's to use
     if match.capture_count and not dispatch_capture(match, args, req):
         result = NULL
@@ -266,8 +264,7 @@ cdef int dispatch_call(connection_t* c, request_t* r, const match_t* match,
                                      count | PY_VECTORCALL_ARGUMENTS_OFFSET,
                                      match.handler.names if match.handler.by_name else NULL)
         dispatch_request_now = NULL
-        match.handler.uses_session = req._session is not None
-        visit_expected(match.handler.uses_session)
+        visit_expected(req._session is not None)
     for i in range(match.capture_count):
         Py_XDECREF(args[2 + i])
     if likely_(result != NULL):

@@ -25,7 +25,7 @@ cdef int entry_begin(Session s, bint for_login) except -1:
     s.ended = False
     s.loaded = False
     personal_load(s)
-    req.connection.session_slot = <int32_t>s.slot
+    visit_meet(req.connection, s.slot)
     if visit_policy.hears_start and not visit_tell("start", req):
         visit_end(s.slot, s.key, &visit_vault.shared.counts.ended)
         entry_blank(s)

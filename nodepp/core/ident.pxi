@@ -5,20 +5,24 @@
 #   Holds: how long a comparison takes says nothing of where two ids differ
 
 cdef enum:
-    IDENT_TAG_SIZE = 6                 # bytes; a guess passes for ours once in 2.8e14
-    IDENT_TEXT_SIZE = 40               # characters: 24 bytes of id and 6 of tag in base64url
+    IDENT_PLACE_SIZE = 3               # bytes: the slot, masked
+    IDENT_TAG_SIZE = 3                 # bytes; a guess passes for ours once in 16 million
+    IDENT_WHOLE_SIZE = VAULT_ID_SIZE + IDENT_PLACE_SIZE + IDENT_TAG_SIZE
+    IDENT_TEXT_SIZE = 40               # characters of that in base64url
 
 cdef const char* IDENT_DIGITS = \
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-cdef uint8_t ident_value[256]          # of a digit; 64: it is none
-cdef object ident_blake2b              # hashlib's, once it was needed
+# The bits of a digit, shifted to its place in a group of four; no digit: the highest bits.
+cdef uint32_t ident_value[4][256]
+cdef object ident_blake2b              # the function, once it was needed
 
 
 cdef void ident_init() noexcept:
-    cdef int i
-    memset(ident_value, 64, sizeof(ident_value))
-    for i in range(64):
-        ident_value[<uint8_t>IDENT_DIGITS[i]] = <uint8_t>i
+    cdef int i, place
+    memset(ident_value, 0xFF, sizeof(ident_value))
+    for place in range(4):
+        for i in range(64):
+            ident_value[place][<uint8_t>IDENT_DIGITS[i]] = <uint32_t>i << (18 - 6 * place)
 
 
 ident_init()
@@ -72,27 +76,39 @@ cdef size_t ident_encode(const uint8_t* data, size_t size, char* into) noexcept 
     return size // 3 * 4
 
 
-cdef bint ident_decode(const uint8_t* text, size_t size, uint8_t* into) noexcept nogil:
+cdef inline bint ident_decode(const uint8_t* text, size_t size, uint8_t* into) noexcept nogil:
     """Back, of a multiple of four characters; False: these are other characters."""
     cdef size_t i
     cdef uint32_t word
-    cdef uint8_t strange = 0
-    cdef uint8_t a, b, c, d
+    cdef uint32_t strange = 0
     for i in range(size // 4):
-        a = ident_value[text[4 * i]]
-        b = ident_value[text[4 * i + 1]]
-        c = ident_value[text[4 * i + 2]]
-        d = ident_value[text[4 * i + 3]]
-        strange |= a | b | c | d
-        word = <uint32_t>a << 18 | <uint32_t>b << 12 | <uint32_t>c << 6 | d
+        word = ident_value[0][text[4 * i]] | ident_value[1][text[4 * i + 1]] \
+            | ident_value[2][text[4 * i + 2]] | ident_value[3][text[4 * i + 3]]
+        strange |= word
         into[3 * i] = <uint8_t>(word >> 16)
         into[3 * i + 1] = <uint8_t>(word >> 8)
         into[3 * i + 2] = <uint8_t>word
-    return strange & 64 == 0
+    return strange >> 24 == 0
 
 
-cdef bytes ident_tag(const vault_t* v, const uint8_t* id):
-    """What only the holder of the key can put behind an id: BLAKE2b, RFC 7693, keyed."""
+cdef inline uint32_t ident_mask(const vault_t* v, const uint8_t* id) noexcept nogil:
+    """24 bits that hide the slot, for nobody needs to know how many sessions there are."""
+    cdef uint64_t salt
+    memcpy(&salt, v.secret + 8, 8)
+    return <uint32_t>(((ident_key(id) ^ salt) * <uint64_t>0x9E3779B97F4A7C15) >> 40)
+
+
+cdef inline uint32_t ident_place(const vault_t* v, const uint8_t* whole) noexcept nogil:
+    """The slot that the cookie says, where the session surely was when it was made: it is found
+    without a search, and what it holds can be fetched while the handler is. A hint: the id decides,
+    and the index knows better."""
+    cdef const uint8_t* place = whole + VAULT_ID_SIZE
+    return (<uint32_t>place[0] << 16 | <uint32_t>place[1] << 8 | place[2]) ^ ident_mask(v, whole)
+
+
+cdef bytes ident_tag(const vault_t* v, const uint8_t* whole):
+    """What only the holder of the key can put behind an id and its place: BLAKE2b, RFC 7693,
+    keyed."""
     global ident_blake2b
     if ident_blake2b is None:
         try:                           # hashlib would load OpenSSL too: 4 ms
@@ -100,27 +116,32 @@ cdef bytes ident_tag(const vault_t* v, const uint8_t* id):
         except ImportError:
             from hashlib import blake2b
         ident_blake2b = blake2b
-    return ident_blake2b(id[:VAULT_ID_SIZE], digest_size=IDENT_TAG_SIZE,
+    return ident_blake2b(whole[:VAULT_ID_SIZE + IDENT_PLACE_SIZE], digest_size=IDENT_TAG_SIZE,
                          key=v.secret[:VAULT_KEY_SIZE]).digest()
 
 
-cdef bytes ident_text(const vault_t* v, const uint8_t* id):
-    """An id with its tag, as a cookie has it."""
-    cdef uint8_t whole[VAULT_ID_SIZE + IDENT_TAG_SIZE]
+cdef bytes ident_text(const vault_t* v, const uint8_t* id, uint32_t slot):
+    """An id with its place and its tag, as a cookie has it."""
+    cdef uint8_t whole[IDENT_WHOLE_SIZE]
     cdef char text[IDENT_TEXT_SIZE]
-    cdef bytes tag = ident_tag(v, id)
+    cdef uint32_t place = slot ^ ident_mask(v, id)
+    cdef bytes tag
     memcpy(whole, id, VAULT_ID_SIZE)
-    memcpy(whole + VAULT_ID_SIZE, PyBytes_AS_STRING(tag), IDENT_TAG_SIZE)
-    ident_encode(whole, VAULT_ID_SIZE + IDENT_TAG_SIZE, text)
+    whole[VAULT_ID_SIZE] = <uint8_t>(place >> 16)
+    whole[VAULT_ID_SIZE + 1] = <uint8_t>(place >> 8)
+    whole[VAULT_ID_SIZE + 2] = <uint8_t>place
+    tag = ident_tag(v, whole)
+    memcpy(whole + VAULT_ID_SIZE + IDENT_PLACE_SIZE, PyBytes_AS_STRING(tag), IDENT_TAG_SIZE)
+    ident_encode(whole, IDENT_WHOLE_SIZE, text)
     return text[:IDENT_TEXT_SIZE]
 
 
 cdef bint ident_is_ours(const vault_t* v, const uint8_t* text, size_t size) except -1:
     """Was this cookie made with our key, whether or not its session still lives?"""
-    cdef uint8_t whole[VAULT_ID_SIZE + IDENT_TAG_SIZE]
+    cdef uint8_t whole[IDENT_WHOLE_SIZE]
     cdef bytes tag
     if size != IDENT_TEXT_SIZE or not ident_decode(text, size, whole):
         return False
     tag = ident_tag(v, whole)
-    return ident_same_text(<const uint8_t*>PyBytes_AS_STRING(tag), whole + VAULT_ID_SIZE,
-                           IDENT_TAG_SIZE)
+    return ident_same_text(<const uint8_t*>PyBytes_AS_STRING(tag),
+                           whole + VAULT_ID_SIZE + IDENT_PLACE_SIZE, IDENT_TAG_SIZE)

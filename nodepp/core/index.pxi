@@ -85,12 +85,6 @@ cdef inline int64_t index_look(const vault_t* v, uint64_t key) noexcept nogil:
     return -1
 
 
-cdef inline void index_expect(const vault_t* v, uint64_t key) noexcept nogil:
-    """This key is about to be looked for: its lines are fetched meanwhile. Changes no answer."""
-    cdef uint32_t place, size, at
-    index_aim(v, key, &place, &size, &at)
-
-
 cdef inline int64_t index_find(const vault_t* v, uint64_t key) noexcept nogil:
     """The slot of a key, -1, or INDEX_UNSURE: another process has kept changing the index, or died
     at it. Without the lock."""

@@ -65,7 +65,7 @@ cdef class Session:
             return self.shown_id
         if not self.live or visit_vault == NULL:
             return ""
-        return ident_text(visit_vault, self.key).decode("ascii")
+        return ident_text(visit_vault, self.key, self.slot).decode("ascii")
 
     @property
     def exists(self) -> bool:
@@ -312,7 +312,9 @@ cdef void personal_see(Session s) noexcept:
     """Reads all there is, as long as there is a table to read."""
     try:
         personal_load(s)
-        s.shown_id = ident_text(visit_vault, s.key).decode("ascii") if s.live else ""
+        s.shown_id = ""
+        if s.live:
+            s.shown_id = ident_text(visit_vault, s.key, s.slot).decode("ascii")
         if personal_defaults is None:
             personal_values(s)
     except Exception:

@@ -33,7 +33,7 @@ def probe_session_start(table: SessionTable, count: int) -> float:
     cdef int64_t begun_ns = clock_read_ns()
     for _ in range(count):
         store_start(table, 0, id, &slot)
-        ident_text(&table.vault, id)
+        ident_text(&table.vault, id, slot)
     return (clock_read_ns() - begun_ns) / <double>count
 
 

@@ -26,7 +26,6 @@ cdef struct handler_t:
     uint8_t order[ROUTE_PARAM_MAX]     # by position: which capture comes where
     int param_count
     int flags
-    bint uses_session                  # it has asked for one before
 
 cdef struct endpoint_t:                # what a path leads to
     handler_t* handlers[ROUTE_METHOD_COUNT]

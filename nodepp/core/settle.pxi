@@ -383,7 +383,8 @@ cdef int settle_say_cookies(Request req, Session s) except -1:
         mine = VISIT_LOGIN if s.meta.uid else VISIT_ANONYMOUS
     for which in range(2):
         if which == mine and s.cookie_due:
-            settle_set_cookie(req, which, ident_text(visit_vault, s.key).decode("ascii"),
+            text = ident_text(visit_vault, s.key, s.slot)
+            settle_set_cookie(req, which, text.decode("ascii"),
                               visit_vault.keep_s if s.keep else -1)
             said = True
         elif which != mine and shown >> which & 1:

@@ -151,7 +151,9 @@ cdef class SessionTable:
 
     def cookie(self, id: bytes) -> str:
         """The id as a cookie carries it, 40 characters."""
-        return ident_text(store_open(self), store_id(id)).decode("ascii")
+        cdef vault_t* v = store_open(self)
+        cdef int64_t slot = session_find(v, store_id(id), False)
+        return ident_text(v, store_id(id), <uint32_t>max(slot, 0)).decode("ascii")
 
     def is_ours(self, str cookie) -> bool:
         """Was this cookie made with our key, whether or not its session lives?"""
