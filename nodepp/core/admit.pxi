@@ -15,15 +15,16 @@ class CsrfError(PermissionError):
 
 cdef bint admit_armed                  # routes are to be asked for: a rule or CSRF
 cdef bint admit_checks_csrf
+cdef bint admit_guards                 # the request being answered was let in by its login
 cdef bint admit_starts                 # the request being answered shall have a session
 cdef bytes admit_login_path            # where those go who are not logged in
 
 
 cdef int admit_open(dict settings) except -1:
-    global admit_armed, admit_checks_csrf, admit_starts, admit_login_path
+    global admit_armed, admit_checks_csrf, admit_starts, admit_guards, admit_login_path
     admit_login_path = settings.get("login_path", "/login").encode()
     admit_checks_csrf = settings.get("csrf", False)
-    admit_starts = False
+    admit_starts = admit_guards = False
     rules_open(settings.get("auth_rules", []))
     admit_armed = admit_checks_csrf or rules_host_count > 0
     if not admit_login_path.startswith(b"/"):
@@ -36,12 +37,12 @@ cdef int admit_open(dict settings) except -1:
 cdef bint admit_refuse(connection_t* c, request_t* r, const match_t* match,
                        head_t* head) except -1:
     """True: it has been answered, for its visitor may not see this."""
-    global admit_starts
+    global admit_starts, admit_guards
     cdef const visit_t* visit
     cdef int have
     cdef int level = rules_level(r.data + r.head.host_start, r.head.host_size, match.path,
                                  match.size)
-    admit_starts = False
+    admit_starts = admit_guards = False
     if level == 0:
         return False
     if level > 1 and admit_is_login(match):
@@ -51,6 +52,7 @@ cdef bint admit_refuse(connection_t* c, request_t* r, const match_t* match,
     if have == 0 and level == 1:
         admit_starts = r.head.method != METHOD_HEAD
     if have >= level or level <= 1:
+        admit_guards = level > 1
         return False
     if have >= 2:
         dispatch_miss_with(c, r, head, 403, [admit_uncached])
@@ -126,6 +128,7 @@ cdef int admit_enter(Request req, int flags) except -1:
     global admit_starts
     cdef bint starts = admit_starts
     admit_starts = False
+    req.guarded = admit_guards
     if starts and not req.is_bot:
         personal_need(req.session)
     if admit_checks_csrf and not flags & FLAG_NO_CSRF \

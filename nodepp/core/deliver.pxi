@@ -1,7 +1,7 @@
 # core/deliver.pxi — a public file as the answer to GET or HEAD
 #   Owns:  200, 206, 304, 301, and why it is 406, 412 or 416
 #   Uses:  limits, scan, clock, tables, file, output, response, precondition, ranges, statics,
-#          dispatch, asked
+#          dispatch, admit, asked
 #   Never: which resource is meant
 #   Holds: a Resource is held as long as its lines are being copied; its body until it has left
 
@@ -14,6 +14,7 @@ cdef int deliver_resource(connection_t* c, request_t* r, head_t* head,
     """Queues the answer."""
     cdef static_t* file = &resource.file
     cdef representation_t* coded
+    cdef representation_t guarded
     cdef asked_t asked
     cdef File opened = None
     cdef int coding, outcome
@@ -28,11 +29,17 @@ cdef int deliver_resource(connection_t* c, request_t* r, head_t* head,
     if unlikely_(coding < 0):
         return deliver_miss(c, r, head, 406, b"vary", b"Vary: Accept-Encoding\r\n")
     coded = &file.coded[coding]
+    if unlikely_(admit_guards):        # not for everybody: not for a cache either
+        guarded = coded[0]
+        guarded.lines_size -= guarded.cache_size
+        coded = &guarded
+        head.extra = RESPONSE_PRIVATE
+        head.extra_size = RESPONSE_PRIVATE_SIZE
     head.status = 200
     head.type = coded.lines
     head.type_size = coded.lines_size
     head.length = <int64_t>coded.size
-    if file.expires_s >= 0:
+    if file.expires_s >= 0 and not admit_guards:
         head.extra = statics_expires_line(file.expires_s)
         head.extra_size = STATICS_EXPIRES_SIZE
     asked_compare(r, &asked, coded)

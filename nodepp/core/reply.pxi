@@ -68,3 +68,13 @@ cdef str reply_uri(str url):
             headers_line("Location", quote(url, safe="\0\r\n!#$%&'()*+,/:;=?@[]~"))
             return quote(url, safe="!#$%&'()*+,/:;=?@[]~")
     return url
+
+
+cdef int reply_forbid_caches(Request req) except -1:
+    """What depends on who asks is not for a cache between (RFC 9111 §7.3), unless the handler has
+    said so."""
+    if req.lines is not None:
+        for name, _ in req.lines:
+            if name == b"cache-control":
+                return 0
+    return reply_add_line(req, "Cache-Control", "private, no-cache")

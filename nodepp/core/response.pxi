@@ -8,6 +8,7 @@ cdef enum:
     RESPONSE_LENGTH_CHUNKED = -1       # the length is not known: chunked
     RESPONSE_LENGTH_CLOSE = -2         # not known, and the peer is too old: the close ends it
     RESPONSE_LENGTH_NONE = -3          # there can be no body: 1xx, 204, 304
+    RESPONSE_PRIVATE_SIZE = 34         # bytes of RESPONSE_PRIVATE
     RESPONSE_FIXED_SIZE = 256          # bytes of a head beside type, extra and identity, at most
 
 cdef struct head_t:
@@ -19,6 +20,9 @@ cdef struct head_t:
     int64_t length                     # of the body, or RESPONSE_LENGTH_
     bint close                         # Connection: close
     bint keep_alive                    # Connection: keep-alive, which a 1.0 client wants to hear
+
+# A cache between must not give one visitor's page to another, nor a browser after the logout.
+cdef const char* RESPONSE_PRIVATE = b"Cache-Control: private, no-cache\r\n"
 
 cdef struct status_line_t:
     char text[64]                      # "HTTP/1.1 200 OK\r\n"

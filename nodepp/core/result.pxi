@@ -1,6 +1,7 @@
 # core/result.pxi — what a handler returned becomes an answer
 #   Owns:  the meaning of each type of result; status, type and field lines into the head
-#   Uses:  limits, output, response, answer, context, reply, dispatch, settle, stream, compress
+#   Uses:  limits, output, response, answer, context, reply, dispatch, personal, settle, stream,
+#          compress
 #   Never: calling the handler, sending
 #   Holds: it raises before anything is queued, or the caller rewinds to its mark
 
@@ -40,6 +41,8 @@ cdef int result_other(Request req, head_t* head, object result) except -1:
         result = bytes(result)
         return result_bytes(req, head, PyBytes_AS_STRING(result), PyBytes_GET_SIZE(result),
                             result, RESPONSE_BINARY)
+    if isinstance(result, Session):
+        return result_json(req, head, dict(result))
     if hasattr(result, "__struct_fields__"):
         return result_json(req, head, result)
     if hasattr(result, "__await__"):
@@ -170,6 +173,12 @@ cdef inline bytes result_finish_head(Request req, head_t* head, int type_of_resu
     elif has_content:
         head.type = response_type_line[type_of_result].text
         head.type_size = response_type_line[type_of_result].size
+    if unlikely_(req._session is not None or req.guarded) and not req.streaming:
+        if req.lines is not None:
+            reply_forbid_caches(req)
+        else:
+            head.extra = RESPONSE_PRIVATE
+            head.extra_size = RESPONSE_PRIVATE_SIZE
     if unlikely_(req.lines is not None):
         extra = b"".join([line for _, line in req.lines])
         head.extra = PyBytes_AS_STRING(extra)

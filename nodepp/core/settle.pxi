@@ -378,7 +378,6 @@ cdef int settle_say_cookies(Request req, Session s) except -1:
     cdef int mine = -1
     cdef int which
     cdef uint8_t shown = visit_now.shown if visit_now.number == req.number else 0
-    cdef bint said = False
     if s.live:
         mine = VISIT_LOGIN if s.meta.uid else VISIT_ANONYMOUS
     for which in range(2):
@@ -386,16 +385,12 @@ cdef int settle_say_cookies(Request req, Session s) except -1:
             text = ident_text(visit_vault, s.key, s.slot)
             settle_set_cookie(req, which, text.decode("ascii"),
                               visit_vault.keep_s if s.keep else -1)
-            said = True
         elif which != mine and shown >> which & 1:
             settle_set_cookie(req, which, "", 0)
-            said = True
     s.cookie_due = s.ended = False
     if visit_now.number == req.number:
         visit_now.forged = False
         visit_now.shown = 0
-    if said:
-        settle_forbid_caches(req)
     return 0
 
 
@@ -405,11 +400,3 @@ cdef int settle_set_cookie(Request req, int which, str value, int64_t max_age_s)
         name, value, None if max_age_s < 0 else max_age_s, None, "/", None,
         visit_policy.secure or req.scheme == "https", True, "Lax"))
     return 0
-
-
-cdef int settle_forbid_caches(Request req) except -1:
-    """RFC 9111 §7.3: a cache between that kept this answer would give the cookie to others."""
-    for name, _ in req.lines:
-        if name == b"cache-control":
-            return 0
-    return reply_add_line(req, "Cache-Control", "private, no-cache")

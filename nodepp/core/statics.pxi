@@ -21,6 +21,7 @@ cdef struct representation_t:          # a resource in one coding
     const char* lines                  # Content-Type first, then all that a 200 or 206 says
     size_t lines_size
     size_t type_size                   # of the first line: multipart/byteranges replaces it
+    size_t cache_size                  # of the last line, Cache-Control; 0: there is none
     size_t kept_start                  # from here on a 304 says it too: ETag, Vary, Cache-Control
     const char* etag                   # with its quotes
     size_t etag_size
@@ -186,7 +187,9 @@ cdef int statics_represent(Resource resource, int coding, body, str etag, list k
     lines = first + b"ETag: " + quoted + b"\r\n"
     if resource.file.varies:
         lines += b"Vary: Accept-Encoding\r\n"
+    coded.cache_size = 0
     if resource.cache_control:
+        coded.cache_size = len(resource.cache_control) + 17
         lines += f"Cache-Control: {statics_check(resource.cache_control)}\r\n".encode("ascii")
     kept.extend((body, lines, quoted))
     coded.body = <PyObject*>body

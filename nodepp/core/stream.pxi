@@ -1,7 +1,7 @@
 # core/stream.pxi — answers whose length nobody knows yet
 #   Owns:  pulling an iterator, the chunked coding of its pieces, its close()
-#   Uses:  limits, scan, clock, tables, output, response, request, connection, context, dispatch,
-#          settle, result
+#   Uses:  limits, scan, clock, tables, output, response, request, connection, context, reply,
+#          dispatch, settle, result
 #   Never: more than one share per turn: others are waiting
 #   Holds: an iterator that was begun is closed exactly once, whoever ends it
 
@@ -22,6 +22,8 @@ cdef int stream_answer(Request req, head_t* head, object iterator) except -1:
             raise RuntimeError("out() belongs into the handler, not into the iterator it returned")
         if req._session is not None:
             settle_request(req)
+        if req._session is not None or req.guarded:
+            reply_forbid_caches(req)
     except BaseException:
         stream_close(iterator)
         raise
