@@ -151,7 +151,8 @@ cdef int admit_check_csrf(Request req) except -1:
             raise CsrfError(f"the request comes from another site (Origin: {origin})")
     session = req.session
     if not session.exists:
-        raise CsrfError("there is no session that a token could be of")
+        raise CsrfError("there is no session that a token could be of" + (
+            " (what calls itself a bot has none: sessionsForBots)" if req.is_bot else ""))
     token = req.header("x-csrf-token")
     if token is None:
         token = req.form.get("csrft")

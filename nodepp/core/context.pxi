@@ -35,6 +35,7 @@ cdef class Request:
     cdef bint streaming                # its first piece has been asked for: the head is settled
     cdef bint chunked
     cdef bint paged                    # the page for its status has been asked for
+    cdef bint keyed                    # the cookie of a session is said
     cdef bint guarded                  # a rule has let its visitor in
     cdef bint uncompressed             # the answer is never compressed
     cdef uint64_t sent                 # content bytes streamed, for the log
@@ -387,3 +388,4 @@ cdef void context_release(Request req) noexcept:
     req.iterator = None
     req.sent = 0
     req.paged = req.streaming = req.uncompressed = req.guarded = False
+    req.keyed = False

@@ -100,6 +100,8 @@ cdef int declared_put(SessionField field, Session s, value) except -1:
     elif field.code == DECLARED_INT:
         if not isinstance(value, int):
             raise TypeError(f"{field.name} is an int, not {type(value).__name__}")
+        if not -(1 << 63) <= value < 1 << 63:
+            raise OverflowError(f"{field.name} has 64 bits: {value} does not fit")
         number = value
         memcpy(declared_at(field, s, 8), &number, 8)
     elif field.code == DECLARED_FLOAT:

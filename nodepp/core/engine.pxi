@@ -125,10 +125,11 @@ cdef class Engine:
         cdef connection_t* c = connection_begin(fd, &address)
         if c == NULL:
             raise OSError(errno, f"descriptor {fd} cannot be taken over")
+        slot = tables_slot(c)
         if house_refuses(&address):
             stats.blocked += 1
             loop_close(c)
-        return tables_slot(c)
+        return slot
 
     def every(self, double seconds, callback) -> None:
         """Calls `callback()` every so often, on the engine's thread."""
@@ -156,8 +157,7 @@ cdef class Engine:
         self.white = white
         if engine_open_now is self:
             house_set_lists(black, white)
-            if not loop_in_turn:
-                house_expel()
+            engine_expel()
 
     def add_reader(self, int fd, callback) -> None:
         """Calls `callback()` on the engine's thread whenever `fd` is readable, until it is removed.
@@ -213,6 +213,20 @@ cdef set engine_keys = {
 cdef int engine_check_open(Engine engine) except -1:
     if engine_open_now is not engine:
         raise RuntimeError("the engine is not open")
+    return 0
+
+
+cdef int engine_expel() except -1:
+    """Whoever may not stay goes now, or at the end of this turn: close() of an iterator may call
+    the engine again."""
+    global loop_in_turn
+    if loop_in_turn:
+        return 0
+    loop_in_turn = True
+    try:
+        house_expel()
+    finally:
+        loop_in_turn = False
     return 0
 
 

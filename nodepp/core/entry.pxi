@@ -57,7 +57,7 @@ cdef int entry_forget(Session s) except -1:
     return 0
 
 
-cdef int entry_login(Session s, uid, level, str name, bint keep) except -1:
+cdef int entry_login(Session s, uid, level, name, bint keep) except -1:
     cdef int64_t who
     cdef bytes label
     if not isinstance(uid, int) or isinstance(uid, bool):
@@ -69,7 +69,9 @@ cdef int entry_login(Session s, uid, level, str name, bint keep) except -1:
     if not 2 <= level <= 124:
         raise ValueError(f"level is 2 to 124, not {level!r}")
     who = uid
-    label = entry_cut(name)
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name is a str, not {type(name).__name__}")
+    label = entry_cut(name or "")
     personal_check_writable(s)
     personal_load(s)
     if not s.live:
@@ -77,6 +79,8 @@ cdef int entry_login(Session s, uid, level, str name, bint keep) except -1:
     if len(label) > visit_vault.data_size:
         raise SessionFull("there is no room for the name")
     if s.meta.uid and s.meta.uid != who:
+        if visit_policy.hears_logout:
+            visit_tell("logout", entry_last(s.slot, s.key))
         personal_clear(s)
     s.meta.uid = who
     s.meta.level = <uint8_t>level

@@ -1,10 +1,11 @@
 # core/personal.pxi — a visitor's session as a handler sees it
 #   Owns:  class Session: what it holds, read when first looked at; what shall become of it
-#   Uses:  limits, vault, ident, session, context, visit, entry, settle, declared
+#   Uses:  limits, vault, ident, session, context, store, visit, entry, settle, declared
 #   Never: writing it back
 #   Holds: what a handler changes takes effect at the end of its request, whole or not at all; but
 #          start, logout and add do at once
 
+from _collections_abc import Mapping as personal_Mapping
 from _collections_abc import MutableMapping as personal_MutableMapping
 
 cdef enum:
@@ -149,7 +150,7 @@ cdef class Session:
         """Begins a session if there is none. SessionsExhausted (503): the table is full."""
         personal_need(self)
 
-    def login(self, uid, level=10, str name="", bint keep=False) -> None:
+    def login(self, uid, level=10, name="", bint keep=False) -> None:
         """Notes who the visitor is: the session, begun if need be, gets another id and token.
 
         uid: not 0, 64 bits. level: 2 to 124, see AuthLevel. name: 60 bytes of UTF-8 are kept. keep:
@@ -204,10 +205,23 @@ cdef class Session:
     def __len__(self):
         return len(personal_values(self))
 
+    def __bool__(self):
+        """True when it holds something; with declared fields, when it exists."""
+        if personal_defaults is not None:
+            return self.live
+        return len(personal_values(self)) > 0
+
     def __eq__(self, other):
-        if isinstance(other, Session):
-            return self is other
-        return personal_defaults is None and personal_values(self) == other
+        if self is other:
+            return True
+        if personal_defaults is not None or not isinstance(other, personal_Mapping):
+            return NotImplemented
+        return personal_values(self) == dict(other)
+
+    def copy(self) -> dict:
+        """What it holds, as a dict of its own."""
+        self.nested = True
+        return dict(personal_values(self))
 
     __hash__ = None
 
@@ -284,6 +298,8 @@ cdef Session personal_open(Request req):
     if visit_vault == NULL:
         raise RuntimeError("there are no sessions: the engine was given no table of them")
     visit = visit_of(req.connection, req.r, req.number)
+    if req._session is not None:       # somebody was told that one has ended, and has asked for it
+        return req._session
     session = personal_make()
     session.request = <PyObject*>req
     if visit.slot >= 0:
@@ -407,9 +423,16 @@ cdef int personal_set(Session s, key, value) except -1:
 cdef int personal_set_measured(Session s, str key, value) except -1:
     """Encodes all to know whether it fits; what was there stays if not."""
     cdef dict values = personal_values(s)
-    trial = {**values, key: value}
-    data = settle_encode(trial)
-    settle_check_size(s, data)
+    cdef bytes data
+    cdef size_t size
+    try:
+        data = settle_encode({**values, key: value})
+    except TypeError as problem:
+        raise TypeError(f"session[{key!r}]: {problem}") from None
+    size = PyBytes_GET_SIZE(data)
+    if size > settle_room(s):
+        raise SessionFull(f"with {key!r} the session would hold {size} bytes, {settle_room(s)} "
+                          "are possible (sessionDataSize)")
     values[key] = value
     s.bound = len(data)
     return 0

@@ -1,6 +1,6 @@
 # core/rules.pxi — which level does this path of this host ask for?
 #   Owns:  the rules of app.require_auth in C memory; the longest match
-#   Uses:  limits
+#   Uses:  limits, target
 #   Never: who is asking
 #   Holds: sorted by path; a rule knows the longest other one that its path begins with
 
@@ -200,28 +200,24 @@ cdef size_t rules_collapse(const uint8_t** path, size_t size) noexcept nogil:
 
 cdef const rules_host_t* rules_find_host(const uint8_t* authority, size_t size) noexcept nogil:
     """By its whole name, else without its first label, else the main one."""
-    cdef uint8_t lower[256]
-    cdef size_t i, start
-    cdef int at
-    if rules_host_count == 1 or size > 255:
+    cdef uint8_t name[TARGET_HOST_SIZE_MAX]
+    cdef const uint8_t* dot
+    cdef const rules_host_t* host
+    if rules_host_count == 1:
         return rules_hosts
-    for i in range(size):
-        if authority[i] == c':' and authority[0] != c'[':
-            size = i
-            break
-        lower[i] = authority[i] | 0x20 if 65 <= authority[i] <= 90 else authority[i]
-    if size and lower[size - 1] == c'.':    # fully qualified: the same name
-        size -= 1
-    start = 0
-    while True:                        # twice at most
-        for at in range(1, rules_host_count):
-            if rules_hosts[at].size == size - start \
-                    and memcmp(rules_hosts[at].name, lower + start, size - start) == 0:
-                return &rules_hosts[at]
-        if start:
-            return rules_hosts
-        while start < size and lower[start] != c'.':
-            start += 1
-        start += 1
-        if start >= size:
-            return rules_hosts
+    size = target_host(authority, size, name)
+    host = rules_host_named(name, size)
+    if host == rules_hosts and size:
+        dot = <const uint8_t*>memchr(name, c'.', size)
+        if dot != NULL:
+            host = rules_host_named(dot + 1, name + size - dot - 1)
+    return host
+
+
+cdef const rules_host_t* rules_host_named(const uint8_t* name, size_t size) noexcept nogil:
+    """The main one if there is none of that name."""
+    cdef int i
+    for i in range(1, rules_host_count):
+        if rules_hosts[i].size == size and memcmp(rules_hosts[i].name, name, size) == 0:
+            return &rules_hosts[i]
+    return rules_hosts

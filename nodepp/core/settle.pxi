@@ -60,7 +60,7 @@ cdef bytes settle_encode(dict values):
         return b""
     try:
         data = settle_pack(values)
-    except OverflowError as problem:
+    except (TypeError, OverflowError, UnicodeError) as problem:
         raise TypeError(f"a session cannot hold this: {problem}") from None
     if unlikely_(not settle_packs):
         settle_pack = dispatch_host.session_pack
@@ -69,16 +69,19 @@ cdef bytes settle_encode(dict values):
 
 
 cdef inline size_t settle_bound(str key, value) noexcept:
-    """Bytes that a key with a small value takes at most; 0: it has to be encoded to know."""
-    cdef size_t size = 4 * PyUnicode_GET_LENGTH(key) + 14
+    """Bytes that a key with a small value takes at most; 0: it has to be encoded to know, or to
+    find out that it cannot be."""
+    cdef size_t size = PyUnicode_GET_LENGTH(key) + 14
     cdef int overflow = 0
+    if not PyUnicode_IS_COMPACT_ASCII(key):
+        return 0
     if PyLong_CheckExact(value):
         PyLong_AsLongLongAndOverflow(value, &overflow)
         return 0 if overflow else size
     if value is None or value is True or value is False or PyFloat_CheckExact(value):
         return size
-    if PyUnicode_CheckExact(value):
-        return size + 4 * PyUnicode_GET_LENGTH(value)
+    if PyUnicode_CheckExact(value) and PyUnicode_IS_COMPACT_ASCII(value):
+        return size + PyUnicode_GET_LENGTH(value)
     return 0
 
 
@@ -91,8 +94,17 @@ cdef int settle_check_size(Session s, bytes data) except -1:
     cdef size_t size = PyBytes_GET_SIZE(data)
     if size > settle_room(s):
         raise SessionFull(f"the session would hold {size} bytes, {settle_room(s)} are possible "
-                          "(sessionDataSize)")
+                          f"(sessionDataSize){settle_largest(s)}")
     return 0
+
+
+cdef str settle_largest(Session s):
+    """Whose fault it is."""
+    sizes = [(len(settle_pack({key: value})), key) for key, value in (s.held or {}).items()]
+    if not sizes:
+        return ""
+    size, key = max(sizes)
+    return f"; the largest is {key!r} with {size}"
 
 
 cdef int settle_request(Request req) except -1:
@@ -385,6 +397,7 @@ cdef int settle_say_cookies(Request req, Session s) except -1:
             text = ident_text(visit_vault, s.key, s.slot)
             settle_set_cookie(req, which, text.decode("ascii"),
                               visit_vault.keep_s if s.keep else -1)
+            req.keyed = True
         elif which != mine and shown >> which & 1:
             settle_set_cookie(req, which, "", 0)
     s.cookie_due = s.ended = False

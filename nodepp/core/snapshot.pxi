@@ -1,11 +1,8 @@
 # core/snapshot.pxi — what is served now: paths and the resources behind them
 #   Owns:  class Snapshot: for each host a hash table of paths, swapped in whole
-#   Uses:  scan, statics
+#   Uses:  scan, target, statics
 #   Never: bytes of resources; answering
 #   Holds: a Snapshot never changes; a table is never more than half full
-
-cdef enum:
-    SNAPSHOT_HOST_SIZE_MAX = 255       # bytes of a host name; RFC 1035 has as many
 
 cdef struct place_t:                   # an entry of a table; free if path is NULL
     uint64_t hash
@@ -134,7 +131,7 @@ cdef int snapshot_reserve(Snapshot snapshot, int count) except -1:
 
 
 cdef int snapshot_open_host(host_t* host, str name, size_t count) except -1:
-    if name != name.lower() or ":" in name or len(name.encode()) > SNAPSHOT_HOST_SIZE_MAX:
+    if name != name.lower() or ":" in name or len(name.encode()) > TARGET_HOST_SIZE_MAX:
         raise ValueError(f"{name!r} is no host name in lower case and without port")
     encoded = name.encode()
     Py_INCREF(encoded)
@@ -210,21 +207,12 @@ cdef const host_t* snapshot_host(Snapshot snapshot, const uint8_t* text, size_t 
     """The host that an authority names, as Node++ tells them: the port does not count, nor the
     first label if the name is not known with it (www.example.com is example.com). Any other name
     is the main host."""
-    cdef uint8_t name[SNAPSHOT_HOST_SIZE_MAX]
+    cdef uint8_t name[TARGET_HOST_SIZE_MAX]
     cdef const uint8_t* dot
-    cdef size_t i
     cdef int index
-    if snapshot.host_count == 1 or size == 0 or text[0] == c'[':
+    if snapshot.host_count == 1:
         return &snapshot.hosts_[0]
-    for i in range(size):
-        if text[i] == c':':
-            size = i
-            break
-        if i == SNAPSHOT_HOST_SIZE_MAX:
-            return &snapshot.hosts_[0]
-        name[i] = text[i] | 0x20 if text[i] - 65 < 26 and text[i] >= 65 else text[i]
-    if size and name[size - 1] == c'.':    # fully qualified: the same name
-        size -= 1
+    size = target_host(text, size, name)
     index = snapshot_host_index(snapshot, name, size)
     if index == 0:
         dot = <const uint8_t*>memchr(name, c'.', size)

@@ -7,6 +7,10 @@
 
 # parser and target are one floor; parser calls target once per head.
 
+cdef enum:
+    TARGET_HOST_SIZE_MAX = 255         # bytes of a host name; RFC 1035 has as many
+
+
 cdef bint target_split(parser_t* p, const uint8_t* data) noexcept nogil:
     """Notes path and query (and, in absolute form, the authority) of the target. False: refuse."""
     cdef const uint8_t* target = data + p.target_start
@@ -168,3 +172,23 @@ cdef Py_ssize_t target_resolve(const uint8_t* path, size_t size, bint escaped,
         into[0] = c'/'
         out = 1
     return out
+
+
+cdef size_t target_host(const uint8_t* text, size_t size, uint8_t* name) noexcept nogil:
+    """The name of an authority for comparing: lower case, without port and final dot, in `name`,
+    which has TARGET_HOST_SIZE_MAX bytes; its size, 0 for what is no name of a site. Whoever asks
+    which site is meant asks here: two readings would let one past the rules of the other."""
+    cdef size_t i
+    cdef size_t used = 0
+    if size == 0 or text[0] == c'[':
+        return 0
+    for i in range(size):
+        if text[i] == c':':
+            break
+        if used == TARGET_HOST_SIZE_MAX:
+            return 0
+        name[used] = text[i] | 0x20 if 65 <= text[i] <= 90 else text[i]
+        used += 1
+    if used and name[used - 1] == c'.':    # fully qualified: the same name
+        used -= 1
+    return used

@@ -24,6 +24,10 @@ cdef struct visit_shown_t:             # what a request shows
     const cookie_t* first              # the one that counts first if it is an id in form, or NULL
     uint8_t whole[IDENT_WHOLE_SIZE]
 
+cdef struct visit_over_t:              # found to be over while looking
+    uint32_t slot
+    uint8_t id[VAULT_ID_SIZE]
+
 cdef struct visit_policy_t:
     bint bind_agent
     bint for_bots
@@ -41,6 +45,8 @@ cdef visit_policy_t visit_policy
 cdef cookie_name_t visit_name[2]       # by VISIT_
 cdef visit_t visit_now                 # of the request being answered
 cdef visit_shown_t visit_shown         # its cookies, once they were looked for
+cdef visit_over_t visit_over[2 * COOKIE_MATCH_MAX]
+cdef int visit_over_count
 cdef bint visit_warm                   # the request before this one has used its session
 cdef uint32_t* visit_connection        # by slot: who used it last in this process, a hint
 cdef uint8_t* visit_scratch            # data of one session; one owner at a time
@@ -128,6 +134,28 @@ cdef int visit_look(connection_t* c, const request_t* r) except -1:
     visit_shown.number = 0             # a stream may look again when the head lies elsewhere
     if unlikely_(visit_now.forged):
         visit_count_guess(c)
+    if unlikely_(visit_over_count):
+        visit_end_over()
+    return 0
+
+
+cdef void visit_note_over(uint32_t slot, const uint8_t* id) noexcept nogil:
+    """It will be ended when what the request brings is known: those who are told may ask for its
+    session."""
+    global visit_over_count
+    if visit_over_count < 2 * COOKIE_MATCH_MAX:
+        visit_over[visit_over_count].slot = slot
+        memcpy(visit_over[visit_over_count].id, id, VAULT_ID_SIZE)
+        visit_over_count += 1
+
+
+cdef int visit_end_over() except -1:
+    global visit_over_count
+    cdef visit_over_t over
+    while visit_over_count:
+        visit_over_count -= 1
+        over = visit_over[visit_over_count]
+        visit_end(over.slot, over.id, &visit_vault.shared.counts.expired)
     return 0
 
 
@@ -190,7 +218,7 @@ cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie)
             visit_now.forged = True
         return False
     if unlikely_(session_is_over(v, <uint32_t>slot, version, vault_now_s(v))):
-        visit_end(<uint32_t>slot, id, &v.shared.counts.expired)
+        visit_note_over(<uint32_t>slot, id)
         return False
     if unlikely_(v.heads[slot].agent != visit_agent(r)):
         return False

@@ -31,7 +31,7 @@ cdef str visitor_device(str user_agent):
 
 cdef bint visitor_is_bot(str user_agent, str sender) except -1:
     """True for what calls itself a crawler, a scanner or a tool."""
-    agent = user_agent.upper()
+    agent = user_agent.upper().replace("CUBOT", "")    # a make of telephones
     if visitor_holds(agent, visitor_bot_parts) or agent in visitor_bot_names:
         return True
     return agent.startswith(visitor_bot_starts) or visitor_holds(sender.upper(),
