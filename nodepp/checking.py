@@ -58,6 +58,10 @@ def check_visitors(config: Config, site: Site) -> None:
     except RouteError as error:
         raise StartError(str(error)) from None
     check_log("sessionFile", config.session_file)
+    if config.session_file:
+        from .sessions.file import check_file
+
+        check_file(config.session_file)
 
 
 def refuse_public(config: Config, statics: Statics) -> None:

@@ -108,6 +108,7 @@ def test_a_session_file_among_the_public_files_is_refused(folder: Path) -> None:
          "level 0 for everything, but requiredAuthLevel is 10"),
         ('app.require_auth("/x", "ADMNI")\n', [], "'ADMNI' is no level; there are NONE"),
         ("", ["--session-file", "no/such/sessions.npp"], "sessionFile=|sessions.npp"),
+        ("", ["--session-file", "app.py"], r"sessionFile=.*/app\.py: that is no session file of"),
     ],
 )
 def test_what_cannot_be_kept_is_no_start_and_no_check(
@@ -117,6 +118,7 @@ def test_what_cannot_be_kept_is_no_start_and_no_check(
     for more in ([], ["--check"]):
         status, text = start_fails(folder, *words, *more)
         assert (status, bool(re.search(message, text))) == (3, True), text
+    assert (folder / "app.py").read_text() == APP + source
 
 
 def test_a_start_that_fails_after_the_table_was_opened_leaves_it_sound(folder: Path) -> None:

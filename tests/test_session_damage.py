@@ -32,6 +32,8 @@ from nodepp.sessions.header import (
 )
 from nodepp.sessions.table import open_table
 
+GARBAGE = b"npp-sess" + b"garbage\n" * 3     # of a file that was one of ours once
+
 
 @pytest.fixture
 def path(tmp_path):
@@ -68,7 +70,7 @@ def expect_set_aside(start, path, log):
     return log[0][1]
 
 
-@pytest.mark.parametrize("size", [1, 100, HEADER_SIZE - 1, HEADER_SIZE, HEADER_SIZE + 5000, -1])
+@pytest.mark.parametrize("size", [8, 100, HEADER_SIZE - 1, HEADER_SIZE, HEADER_SIZE + 5000, -1])
 def test_a_truncated_file_is_set_aside(start, path, log, size):
     filled(start)
     os.truncate(path, size if size > 0 else path.stat().st_size - 1)
@@ -82,11 +84,70 @@ def test_a_file_that_grew_is_set_aside(start, path, log):
     assert "bytes instead of" in expect_set_aside(start, path, log)
 
 
-@pytest.mark.parametrize("content", [b"garbage\n" * 3, b"\0" * HEADER_SIZE * 3, b"\xff" * 200_000])
+@pytest.mark.parametrize("content", [
+    GARBAGE, b"\0", b"\0" * HEADER_SIZE * 3, b"\0" * HEADER_SIZE + b"\xff" * 200_000,
+])  # fmt: skip
 def test_garbage_is_set_aside(start, path, log, content):
     path.write_bytes(content)
     path.chmod(0o600)
     expect_set_aside(start, path, log)
+
+
+@pytest.mark.parametrize("lost", [0, STATE_OFFSET])
+def test_a_head_of_which_a_page_never_reached_the_disk_is_ours(start, path, lost):
+    filled(start)
+    with open(path, "r+b") as it:
+        it.seek(lost)
+        it.write(b"\0" * 4096)
+    opened = start()
+    assert opened.restored == (3 if lost else 0)
+    assert len(set_aside(path.parent)) == (0 if lost else 1)
+
+
+@pytest.mark.parametrize("content", [
+    b"from nodepp import App\napp = App()\n", b"SQLite format 3\0" + b"\0" * 200_000, b"n",
+    b"\xff" * 200_000, b"\0" * 1000 + b"x",
+], ids=["source", "database", "a letter", "bytes", "late"])  # fmt: skip
+def test_a_file_that_never_was_one_is_refused_and_not_touched(start, path, log, content):
+    """The application's own source was moved aside, and 110 MB were written in its place."""
+    path.write_bytes(content)
+    path.chmod(0o644)
+    before = path.stat()
+    with pytest.raises(StartError) as error:
+        start()
+    assert str(error.value) == \
+        f"sessionFile={path}: that is no session file of nodepp. Name another, or remove it."
+    after = path.stat()
+    assert path.read_bytes() == content and log == [] and files_of(path.parent) == ["sessions.npp"]
+    assert (after.st_mode, after.st_ino, after.st_mtime_ns, after.st_ctime_ns) == \
+        (before.st_mode, before.st_ino, before.st_mtime_ns, before.st_ctime_ns)
+    with pytest.raises(StartError, match="no session file of nodepp"):
+        file.check_file(str(path))
+
+
+def test_a_check_takes_what_a_start_would_take_and_makes_nothing(start, path):
+    file.check_file(str(path))
+    assert files_of(path.parent) == []
+    for content in (b"", GARBAGE, b"\0" * HEADER_SIZE):
+        path.write_bytes(content)
+        file.check_file(str(path))
+        assert path.read_bytes() == content
+    with pytest.raises(StartError, match="that is a folder"):
+        file.check_file(str(path.parent))
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_of_the_next_file_only_what_we_began_is_removed(start, path, is_ours):
+    other = path.parent / "sessions.npp.new"
+    content = b"\0" * 5000 if is_ours else b"a letter that somebody wrote"
+    other.write_bytes(content)
+    if is_ours:
+        start()
+        assert files_of(path.parent) == ["sessions.npp"]
+        return
+    with pytest.raises(StartError, match=r"sessions\.npp\.new is in the way, and no session file"):
+        start()
+    assert files_of(path.parent) == [other.name] and other.read_bytes() == content
 
 
 @pytest.mark.parametrize("offset", [0, 7, 9, 12, 16, 24, 32, 40, 48, 60, 87, 91])
@@ -136,14 +197,15 @@ def test_a_geometry_that_cannot_be_is_set_aside(start, path, log, capacity, data
 
 def test_two_damaged_files_of_one_second_have_two_names(start, path, monkeypatch):
     monkeypatch.setattr(disk.time, "strftime", lambda format: "20250102-030405")
-    for content in (b"one", b"two"):
+    contents = [GARBAGE + number for number in (b"one", b"two")]
+    for content in contents:
         path.write_bytes(content)
         path.chmod(0o600)
         start().close()
     names = set_aside(path.parent)
     assert names == ["sessions.npp.damaged-20250102-030405",
                      "sessions.npp.damaged-20250102-030405-2"]
-    assert [(path.parent / it).read_bytes() for it in names] == [b"one", b"two"]
+    assert [(path.parent / it).read_bytes() for it in names] == contents
 
 
 def test_where_there_are_no_links_a_damaged_file_is_renamed(start, path, monkeypatch, log):
@@ -151,7 +213,7 @@ def test_where_there_are_no_links_a_damaged_file_is_renamed(start, path, monkeyp
         raise OSError(errno.EPERM, "no links here")
 
     monkeypatch.setattr(os, "link", refuse)
-    path.write_bytes(b"garbage")
+    path.write_bytes(GARBAGE)
     path.chmod(0o600)
     expect_set_aside(start, path, log)
 
@@ -187,9 +249,63 @@ def test_a_disk_without_room_is_refused_with_sizes_and_nothing_is_left(
         start(max_sessions=1000, session_data_size=1024)
     text = str(error.value)
     assert "a file for 1,000 sessions of 1,024 bytes takes 2.2 MiB, and " in text
-    assert " MiB are free there (File too large). Make room, or lower maxSessions" in text
+    assert " are free there (File too large). Make room, or lower maxSessions" in text
     assert files_of(tmp_path) == []
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+GIB = 1 << 30
+SIZE = HEADER_SIZE + SessionTable.region_size(1000, 1024)
+
+
+def roomy(monkeypatch, free, blocks=1 << 40):
+    """A disk on which so many bytes are free; what is taken of any is noted."""
+    taken = []
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result(
+        (4096, 1, blocks, free + 7, free, 0, 0, 0, 0, 255)))
+    fill = disk.fill
+    monkeypatch.setattr(file, "fill", lambda *args: (taken.append(args[1]), fill(*args)))
+    return taken
+
+
+@pytest.mark.parametrize(("free", "figure"), [
+    (0, "0.0 MiB"), (SIZE - 4096, "2.2 MiB"),
+])  # fmt: skip
+def test_a_full_disk_is_seen_before_it_is_filled(start, tmp_path, monkeypatch, free, figure):
+    """The attempt took all there was: for that moment no other program could write."""
+    taken = roomy(monkeypatch, free)
+    with pytest.raises(StartError) as error:
+        start(max_sessions=1000, session_data_size=1024)
+    assert f"takes 2.2 MiB, and {figure} are free there (No space left" in str(error.value)
+    assert taken == [] and files_of(tmp_path) == []
+
+
+def test_sizes_are_said_as_people_compare_them(start, monkeypatch):
+    taken = roomy(monkeypatch, 74 * GIB + GIB // 10)
+    with pytest.raises(StartError) as error:
+        start(max_sessions=1_000_000, session_data_size=1 << 20)
+    assert "takes 1.9 TiB, and 74.1 GiB are free there (No space left" in str(error.value)
+    assert taken == []
+
+
+def test_a_disk_that_does_not_say_how_full_it_is_is_tried(start, monkeypatch, small_files):
+    taken = roomy(monkeypatch, 0, blocks=0)
+    start().close()
+    with pytest.raises(StartError, match=r"takes 2\.2 MiB \(File too large\)\. Make room"):
+        start(max_sessions=1000, session_data_size=1024)
+    assert len(taken) == 2
+
+
+def test_holes_need_their_own_room_only(start, path, monkeypatch):
+    records = filled(start, 3, max_sessions=3000)
+    size = path.stat().st_size
+    with open(path, "r+b") as it:
+        it.truncate(size - 16384)
+        it.truncate(size)
+    if path.stat().st_blocks * 512 >= size:
+        pytest.skip("this file system has no holes")
+    taken = roomy(monkeypatch, 20480)
+    assert sessions_of(start(max_sessions=3000)) == records and taken == [size]
 
 
 def test_where_nothing_can_be_reserved_a_full_disk_is_noticed_all_the_same(
@@ -210,11 +326,11 @@ def test_without_room_for_a_larger_file_the_old_one_stays(start, tmp_path, small
 
 
 def test_without_room_a_damaged_file_stays_where_it_is(start, path, small_files, log):
-    path.write_bytes(b"garbage")
+    path.write_bytes(GARBAGE)
     path.chmod(0o600)
     with pytest.raises(StartError, match=r"takes 2\.2 MiB"):
         start(max_sessions=1000, session_data_size=1024)
-    assert files_of(path.parent) == ["sessions.npp"] and path.read_bytes() == b"garbage"
+    assert files_of(path.parent) == ["sessions.npp"] and path.read_bytes() == GARBAGE
 
 
 def test_where_nothing_can_be_reserved_zeros_are_written(start, path, monkeypatch):

@@ -10,7 +10,7 @@ from ..errors import StartError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable
+    from typing import Callable, Optional
 
 MIB = 1024 * 1024
 
@@ -45,6 +45,23 @@ def refused(shown: str, error: Exception, path: str) -> StartError:
 def _may_write(path: str) -> bool:
     effective = os.access in os.supports_effective_ids
     return os.access(path, os.R_OK | os.W_OK, effective_ids=effective)
+
+
+def size_text(size: int) -> str:
+    """Bytes as a person compares them: "2.2 MiB", "74.1 GiB"."""
+    for unit, length in (("TiB", MIB * MIB), ("GiB", 1024 * MIB)):
+        if size >= length:
+            return f"{size / length:,.1f} {unit}"
+    return f"{size / MIB:,.1f} MiB"
+
+
+def free_size(path: str) -> Optional[int]:
+    """Bytes that we may still write to the disk of that file; None if it does not say."""
+    try:
+        room = os.statvfs(os.path.dirname(path))
+    except OSError:
+        return None
+    return room.f_bavail * room.f_frsize if room.f_blocks else None
 
 
 def fill(descriptor: int, size: int) -> None:

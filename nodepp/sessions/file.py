@@ -7,11 +7,12 @@ it is good: at every instant the name stands for a whole file or for none.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 from ..errors import StartError
-from .disk import MIB, NO_ROOM, fill, refused, remove, set_aside, to_disk
+from .disk import NO_ROOM, fill, free_size, refused, remove, set_aside, size_text, to_disk
 from .header import (
     HEADER_SIZE,
     STATE_OFFSET,
@@ -21,6 +22,7 @@ from .header import (
     Newer,
     State,
     boot_id,
+    is_ours,
 )
 
 TYPE_CHECKING = False
@@ -56,13 +58,14 @@ class SessionFile:
         return f"sessionFile={self.name}"
 
     def read(self) -> None:
-        """Reads the head. StartError for a file of a newer version; all else that is wrong becomes
-        `damage`.
+        """Reads the head. StartError for a file of a newer version, and for what never was a
+        session file; all else that is wrong becomes `damage`.
         """
         size = os.fstat(self.descriptor).st_size
         if size == 0:
             return
         data = os.pread(self.descriptor, HEADER_SIZE, 0)
+        _check_ours(self.shown, data)
         try:
             self.header = Header.unpack(data, size)
         except Damaged as error:
@@ -163,17 +166,23 @@ class SessionFile:
             remove(self.path)
 
     def _allocate(self, descriptor: int, size: int, what: str) -> None:
+        """Looks first: an attempt that fails has eaten the disk, and for that moment no other
+        program could write to it.
+        """
+        free = free_size(self.path)
+        reason = os.strerror(errno.ENOSPC)
         try:
-            fill(descriptor, size)
+            if free is None or size - os.fstat(descriptor).st_blocks * 512 <= free:
+                fill(descriptor, size)
+                return
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise
-            room = os.statvfs(os.path.dirname(self.path))
-            free = room.f_bavail * room.f_frsize
-            raise StartError(
-                f"{self.shown}: {what} takes {size / MIB:,.1f} MiB, and"
-                f" {free / MIB:,.1f} MiB are free there ({os.strerror(error.errno)}). Make room,"
-                " or lower maxSessions or sessionDataSize.") from None
+            reason = os.strerror(error.errno)   # a quota; a limit of one file; somebody was faster
+        there = "" if free is None else f", and {size_text(free)} are free there"
+        raise StartError(
+            f"{self.shown}: {what} takes {size_text(size)}{there} ({reason}). Make room, or lower"
+            " maxSessions or sessionDataSize.")
 
     def _write_state(self, descriptor: int, is_clean: bool) -> None:
         state = State(is_clean, os.getpid(), boot_id())
@@ -204,9 +213,10 @@ def hold(name: str, write: Write) -> SessionFile:
         raise refused(f"sessionFile={name}", error, path) from None
     held = SessionFile(name, path, descriptor, write)
     try:
-        _own(held)
+        _check_owner(held)
         held.read()
-        remove(path + ".new")           # of one that was killed while it made it
+        _close_to_others(held)
+        _remove_left_over(held)
     except OSError as error:
         held.discard_if_empty()
         os.close(descriptor)
@@ -263,14 +273,59 @@ def _owner_text(descriptor: int) -> str:
     return f" (process {state.pid})"
 
 
-def _own(held: SessionFile) -> None:
+def check_file(name: str) -> None:
+    """For nodepp-run --check: StartError for a file that a start would not take. Nothing is made,
+    locked or changed.
+    """
+    shown = f"sessionFile={name}"
+    try:
+        _check_ours(shown, _head_of(name))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise refused(shown, error, name) from None
+
+
+def _check_ours(shown: str, head: bytes) -> None:
+    """A slip of the pen shall not cost somebody's source or database."""
+    if not is_ours(head):
+        raise StartError(
+            f"{shown}: that is no session file of nodepp. Name another, or remove it.")
+
+
+def _remove_left_over(held: SessionFile) -> None:
+    """What is there of one that was killed while it made the next file."""
+    path = held.path + ".new"
+    try:
+        head = _head_of(path)
+    except FileNotFoundError:
+        return
+    if not is_ours(head):
+        held.discard_if_empty()
+        raise StartError(
+            f"{held.shown}: {path} is in the way, and no session file. Move it, or name another.")
+    remove(path)
+
+
+def _head_of(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        return os.pread(descriptor, HEADER_SIZE, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _check_owner(held: SessionFile) -> None:
     """Sessions are for the user that the server runs as, and for nobody else."""
     found = os.fstat(held.descriptor)
     if found.st_uid != os.geteuid():
         raise StartError(
             f"{held.shown}: it belongs to user {found.st_uid}, and this server runs as user"
             f" {os.geteuid()}. Change its owner, or name another file.")
-    mode = stat.S_IMODE(found.st_mode)
+
+
+def _close_to_others(held: SessionFile) -> None:
+    mode = stat.S_IMODE(os.fstat(held.descriptor).st_mode)
     if mode & 0o077:
         try:
             os.fchmod(held.descriptor, 0o600)

@@ -43,7 +43,7 @@ _ORDER = 1 if sys.byteorder == "little" else 2
 
 
 class Damaged(Exception):
-    """This is no session file, or one that lost a part. The text says what is wrong with it."""
+    """This is a session file that lost a part. The text says what is wrong with it."""
 
 
 class Newer(Exception):
@@ -129,6 +129,15 @@ class State:
 
 
 STATE_SIZE = _STATE.size + _CHECK.size
+
+
+def is_ours(head: bytes) -> bool:
+    """Whether a file that begins so (its first 64 KiB) is a session file, empty, or what is left of
+    one: a page that never reached the disk is zeros, and one of the two magics stays. Somebody's
+    source or database is neither to be moved nor to be written over.
+    """
+    return head.startswith(_MAGIC) or head[STATE_OFFSET:].startswith(_STATE_MAGIC) \
+        or not head.strip(b"\0")
 
 
 def boot_id() -> str:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 NAME_SIZE_MAX = 60
 DATA_SIZE_MIN = 16
 
-MIB = 1024 * 1024
-
 
 class OpenedTable:
     """A table in use. restored: how many sessions were there; path: its file, "" without one."""
@@ -78,7 +76,9 @@ def make_table(capacity: int, data_size: int, **place: Any) -> SessionTable:
     try:
         return SessionTable(capacity, data_size, **place)
     except (MemoryError, OSError) as error:
+        from .disk import size_text
+
         size = SessionTable.region_size(capacity, data_size)
         raise StartError(
             f"maxSessions={capacity}: no memory for so many sessions of {data_size:,} bytes,"
-            f" {size / MIB:,.1f} MiB ({error}). Lower maxSessions or sessionDataSize.") from None
+            f" {size_text(size)} ({error}). Lower maxSessions or sessionDataSize.") from None
