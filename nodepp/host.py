@@ -82,8 +82,9 @@ class Host:
         if isinstance(exc, core.SessionsExhausted) and not self._has_handler(exc):
             return HTTPError(exc.status, None, {"Retry-After": str(RETRY_AFTER_S)})
         if isinstance(exc, core.CsrfError) and not self._has_handler(exc):
-            # One line: whoever runs a site behind a proxy that changes Host has to learn of it.
-            self.log(INF, f"{req.method} {req.target}: {exc}")
+            # One line: whoever runs a site behind a proxy that changes Host has to learn of it, and
+            # whoever has just switched csrf on does not know yet what a token is.
+            self.log(INF, f"{req.method} {req.target}: {exc.status}, csrf: {exc}")
             return HTTPError(exc.status, str(exc))
         return exc
 

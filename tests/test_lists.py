@@ -137,7 +137,11 @@ def test_a_mistake_names_file_and_line_and_how_many_others_there_are(path):
     with pytest.raises(ConfigError) as error:
         loaded(path, "1.2.3.4\n# no\nexample.org\n1.2.3.0/99\n")
     assert str(error.value).startswith(f"{path}:3: 'example.org' is no IP address;")
-    assert "1 more" in str(error.value)
+    assert str(error.value).endswith(" (1 more line is wrong too).")
+    with pytest.raises(ConfigError, match=r"\(2 more lines are wrong too\)\.$"):
+        loaded(path, "1\n2\n1.2.3.4\n3\n")
+    with pytest.raises(ConfigError, match=r"10\.0\.0\.9\)\.$"):
+        loaded(path, "1\n")
 
 
 def test_after_a_mistake_the_entries_stay_what_they_were(path):

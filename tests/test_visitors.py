@@ -310,8 +310,17 @@ def test_what_the_csrf_check_found_is_on_the_page_and_one_line_of_the_log(forms)
     assert "token" in answer.text
     ((level, text),) = lines
     assert level == 3
-    assert text.startswith("POST /form: ")
-    assert "Traceback" not in text
+    assert text == "POST /form: 403, csrf: there is no session that a token could be of"
+
+
+def test_the_log_says_that_bots_have_no_session_that_a_token_could_be_of(forms):
+    """curl -c and -b are what the guides say, and curl counts as one."""
+    lines = []
+    forms.host.log = lambda level, text: lines.append(text)
+    client = Client(forms, session_settings={"csrf": 1}, headers={"User-Agent": "curl/8.5"})
+    assert client.post("/form").status == 403
+    assert lines[-1].startswith("POST /form: 403, csrf: ")
+    assert "bot" in lines[-1] and "sessionsForBots" in lines[-1]
 
 
 def test_an_application_may_answer_for_both_errors_of_sessions(forms):

@@ -206,7 +206,8 @@ def _parse(path: str, text: str) -> list[Entry]:
             first_error = first_error or f"{path}:{number}: {error}"
             error_count += 1
     if error_count:
-        more = f" ({error_count - 1} more lines are wrong too)" if error_count > 1 else ""
+        others = "1 more line is" if error_count == 2 else f"{error_count - 1:,} more lines are"
+        more = f" ({others} wrong too)" if error_count > 1 else ""
         raise ConfigError(
             f"{first_error}; a line is an address, a network (10.0.0.0/8) or a range"
             f" (10.0.0.1-10.0.0.9){more}.")
