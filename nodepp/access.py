@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from .errors import ConfigError
-from .log import ALWAYS, WAR, log
+from .log import ALWAYS, WAR, log, short_path
 from .sessions import ListFile
 
 TYPE_CHECKING = False
@@ -52,6 +52,16 @@ class AccessLists:
             self._warn(f"{white.path} names nobody: nobody is let in.")
         self._tell()
 
+    def banner(self) -> str:
+        """ "blacklist.txt 6 entries  whitelist.txt 1 entry: only these are let in"; "" without a
+        list. Who is closed without a word looks for the reason here.
+        """
+        texts = []
+        for file in (self.black, self.white):
+            if file.exists:
+                texts.append(f"{short_path(file.path)} {_entries(file)}")
+        return "  ".join(texts) + (": only these are let in" if self.white.exists else "")
+
     def begin(self, engine: Engine) -> None:
         """Before the engine is opened: it lets in whom the lists let in, and follows them."""
         self.engine = engine
@@ -77,7 +87,7 @@ class AccessLists:
             except ConfigError as error:
                 self._warn(f"The {file.setting} stays as it was: {error}")
                 continue
-            log.write(ALWAYS, f"Read {file.path} again: {len(file):,} entries.")
+            log.write(ALWAYS, f"Read {file.path} again: {_entries(file)}.")
             self._tell()
 
     def block(self, ip: str, why: str) -> None:
@@ -114,6 +124,10 @@ class AccessLists:
         if text not in self._warned and len(self._warned) < 100:
             self._warned.add(text)
             log.write(WAR, text)
+
+
+def _entries(file: ListFile) -> str:
+    return "1 entry" if len(file) == 1 else f"{len(file):,} entries"
 
 
 def blocked_listing(config: Config) -> str:

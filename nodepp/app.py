@@ -223,6 +223,18 @@ class App(Visitors, Events):
                     found.append(route.path)
         return found
 
+    def may_answer(self, path: str) -> bool:
+        """Whether a public file of any host, a route for GET or the fallback takes a path. What a
+        converter does not take counts too.
+        """
+        if self._fallback is not None:
+            return True
+        if self.statics is not None:
+            snapshot = self.statics.snapshot
+            if any(snapshot.get(path, host) is not None for host in snapshot.hosts):
+                return True
+        return any("GET" in route.methods and route.may_match(path) for route in self._routes)
+
     def run(self, **settings: Any) -> None:
         """Serves the application until it is told to stop (INT, TERM).
 

@@ -29,9 +29,10 @@ def banner(
     listeners: Sequence[Listener],
     stats: Mapping[str, Any],
     opened: OpenedTable,
+    lists: str,
     started: float,
 ) -> list[str]:
-    """At most eight lines; each is something an operator must know."""
+    """At most nine lines; each is something an operator must know. lists: AccessLists.banner()."""
     from . import __version__
     from .log import short_path
     from .settings import KEYS
@@ -57,6 +58,8 @@ def banner(
         del rows[3]
     if config.session_file:
         rows.append(f" sessions {short_path(config.session_file)}  {opened.restored:,} restored")
+    if lists:
+        rows.append(f" lists    {lists}")
     if config.conf_path:
         rows.append(f" conf     {short_path(config.conf_path)}")
     took_ms = (time.perf_counter() - started) * 1000

@@ -10,6 +10,7 @@ import sys
 from .access import AccessLists
 from .errors import RouteError, StartError
 from .log import WAR, log
+from .visitors import login_warning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def check(config: Config, site: Site) -> int:
     site.app.freeze()
     site.statics.load()
     refuse_public(config, site.statics)
+    warning = login_warning(site.app, config)
+    if warning:
+        log.write(WAR, warning)
     static = site.statics.banner()
     sys.stdout.write(f"Settings are fine: {config.conf_path or 'no npp.conf'}\n")
     sys.stdout.write(f"Application is fine: {site.text}\n")

@@ -85,6 +85,22 @@ class Route:
             for segment in self.segments
         )
 
+    def may_match(self, path: str) -> bool:
+        """Whether a path has this shape; whether a converter takes its part is not asked."""
+        texts = path[1:].split("/")
+        for index, segment in enumerate(self.segments):
+            if index == len(texts):
+                return False
+            text = texts[index]
+            if len(segment) == 1:
+                if text != segment[0]:
+                    return False
+            elif not text.startswith(segment[0]) or not text.endswith(segment[1]):
+                return False
+            elif segment[2] == "path":
+                return True
+        return len(texts) == len(self.segments)
+
     def __repr__(self) -> str:
         return f"<Route {' '.join(self.methods)} {self.path} -> {handler_name(self.handler)}>"
 

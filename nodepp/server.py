@@ -20,7 +20,7 @@ from .log_files import AccessLog, open_error_log
 from .sessions import open_table
 from .signals import Signals
 from .site import Site, site_of
-from .visitors import visitor_settings
+from .visitors import login_warning, visitor_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,8 +132,9 @@ class Server:
             self._access_log.open(self.config, self.engine)
             if log.level >= INF:
                 self._print_banner(site, opened)
-            for warning in self.config.warnings:
-                log.write(WAR, warning)
+            for warning in (*self.config.warnings, login_warning(app, self.config)):
+                if warning:
+                    log.write(WAR, warning)
             warn_of_missing_coders(self.config)
             for path in app.hidden_routes():
                 log.write(INF, f"a file hides the route GET {path}: files win")
@@ -276,9 +277,9 @@ class Server:
     # --- the banner -----------------------------------------------------------------------------
 
     def _print_banner(self, site: Site, opened: OpenedTable) -> None:
-        assert self.engine is not None
-        rows = banner(
-            self.config, site, self.listeners, self.engine.stats(), opened, self.started)
+        assert self.engine is not None and self.access is not None
+        rows = banner(self.config, site, self.listeners, self.engine.stats(), opened,
+                      self.access.banner(), self.started)
         sys.stderr.write("\n".join(rows) + "\n")
         sys.stderr.flush()
 

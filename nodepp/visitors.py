@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ._core import Engine, SessionTable
+    from .app import App
     from .config import Config
 
     ClassT = TypeVar("ClassT", bound=type)
@@ -154,6 +155,27 @@ def visitor_settings(app: Visitors, config: Config, table: SessionTable) -> dict
     settings = config.session_settings()
     settings["sessions"] = table
     settings["auth_rules"] = app.auth_rules(config)
-    if app.default_login_path and not config.is_set("login_path"):
-        settings["login_path"] = app.default_login_path
+    settings["login_path"] = login_path_of(app, config)
     return settings
+
+
+def login_path_of(app: Visitors, config: Config) -> str:
+    """Where those are sent who must log in: the setting, or what a module in the Node++ way says.
+    """
+    if app.default_login_path and not config.is_set("login_path"):
+        return app.default_login_path
+    return config.login_path
+
+
+def login_warning(app: App, config: Config) -> str:
+    """What is said at the start when browsers are sent to a login page that is not there: they
+    would get a 404. "" if all is well, and where nobody has to log in.
+    """
+    from .sessions import AuthLevel
+
+    guarded = [path for _, path, level in app.auth_rules(config) if level >= AuthLevel.LOGGED]
+    path = login_path_of(app, config)
+    if not guarded or app.may_answer(path):
+        return ""
+    return (f"Nothing answers loginPath={path}, and browsers are sent there that must log in for"
+            f" {guarded[0] or 'everything'}. Add a route, or set loginPath.")

@@ -133,6 +133,20 @@ def test_a_white_list_that_names_nobody_lets_nobody_in_and_says_so(config, tmp_p
     assert lines == [f"{tmp_path}/whitelist.txt names nobody: nobody is let in."]
 
 
+def test_the_banner_names_the_lists_that_are_there(config, tmp_path):
+    """A white list that happened to lie in the folder closed everybody, and nothing said so."""
+    black, white = tmp_path / "blacklist.txt", tmp_path / "whitelist.txt"
+    assert AccessLists(config()).banner() == ""
+    black.write_text("10.0.0.0/8\n2001:db8::/32\n")
+    assert AccessLists(config()).banner() == "blacklist.txt 2 entries"
+    white.write_text("192.0.2.7\n")
+    assert AccessLists(config()).banner() == \
+        "blacklist.txt 2 entries  whitelist.txt 1 entry: only these are let in"
+    black.unlink()
+    white.write_text("")
+    assert AccessLists(config()).banner() == "whitelist.txt 0 entries: only these are let in"
+
+
 # --- changes --------------------------------------------------------------------------------------
 
 
@@ -320,6 +334,7 @@ def test_a_server_follows_its_lists(tmp_path: Path) -> None:
     black = tmp_path / "blacklist.txt"
     black.write_text("127.0.0.2\n")
     with Run(tmp_path) as run:
+        run.wait_for(r"^ lists    blacklist\.txt 1 entry$")
         assert is_let_in(run, "127.0.0.1")
         assert answer_to(run, "127.0.0.2") == b""   # not a word
         command = subprocess.run(

@@ -170,6 +170,40 @@ def test_banner_has_at_most_eight_lines_that_matter(start, tmp_path: Path) -> No
         assert re.fullmatch(pattern, line), line
 
 
+def test_the_banner_has_all_its_nine_lines_where_all_is_used(start, tmp_path: Path) -> None:
+    (tmp_path / "npp.conf").write_text("httpPort=0\nsessionFile=s.npp\nmaxSessions=10\n")
+    (tmp_path / "res").mkdir()
+    (tmp_path / "res" / "a.css").write_text("p {}")
+    (tmp_path / "whitelist.txt").write_text("127.0.0.0/8\n::1\n")
+    server = start()
+    server.port()
+    names = [line.split()[0] for line in server.text.splitlines()[1:]]
+    assert names == ["nodepp", "app", "listen", "static", "limits", "sessions", "lists", "conf",
+                     "Ready"]
+    assert " lists    whitelist.txt 2 entries: only these are let in\n" in server.text
+
+
+RULE = APP + """
+app.require_auth("/members", "USER")
+"""
+
+
+def test_a_login_page_that_is_not_there_is_named(start, tmp_path: Path) -> None:
+    """Browsers were sent to a 404, and nothing had said so."""
+    (tmp_path / "app.py").write_text(RULE)
+    words = ("Nothing answers loginPath=/login, and browsers are sent there that must log in for"
+             " /members. Add a route, or set loginPath.")
+    server = start("-p", "0")
+    server.get()
+    server.stop()
+    assert words in server.text
+    check = start("--check")
+    assert check.end() == 0
+    assert words in check.text
+    quiet = start("--check", "--login-path", "/")
+    assert quiet.end() == 0 and "loginPath" not in quiet.text
+
+
 def test_nothing_is_coloured_without_a_terminal(start) -> None:
     server = start("-p", "0")
     server.get("/boom")

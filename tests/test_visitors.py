@@ -10,6 +10,7 @@ import pytest
 from nodepp import App, AuthLevel, CsrfError, HTTPError, RouteError, Session, SessionsExhausted
 from nodepp.config import load
 from nodepp.testing import Client
+from nodepp.visitors import login_warning
 
 HTML = {"accept": "text/html"}
 
@@ -277,6 +278,61 @@ def test_an_event_of_the_start_that_fails_refuses_the_session(app):
     assert lines[0].startswith("on_session_start fails(req): KeyError")
     with pytest.raises(KeyError, match="no such shop"):
         Client(app, raise_exceptions=True).get("/count")
+
+
+# --- the login page ------------------------------------------------------------------------------
+
+
+def warned(app, tmp_path=None, **settings):
+    client = Client(app, res=str(tmp_path) if tmp_path else None)
+    client.get("/")
+    given = [(name, str(value), name) for name, value in settings.items()]
+    return login_warning(app, load(given, {}, conf=""))
+
+
+def test_nothing_is_said_of_a_login_page_that_nobody_is_sent_to():
+    app = App()
+    app.require_auth("/basket", AuthLevel.ANONYMOUS)
+    app.require_auth("/open", AuthLevel.NONE)
+    assert warned(app) == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "is_there"),
+    [("/login", True), ("/{page}", True), ("/{rest:path}", True), ("/log{what}", True),
+     ("/", False), ("/login/{name}", False), ("/x/{rest:path}", False), ("/{a}/{b}", False),
+     ("/login/", False), ("/{name}.html", False)],
+)
+def test_a_login_page_is_what_a_route_for_get_takes(path, is_there):
+    for method in ("GET", "POST"):
+        app = App()
+        app.route(path, method)(lambda req, **given: "")
+        app.require_auth("/members", AuthLevel.LOGGED)
+        assert bool(warned(app)) == (not is_there or method == "POST")
+
+
+def test_a_login_page_may_be_a_file_or_a_folder_of_any_host(tmp_path):
+    (tmp_path / "enter").mkdir()
+    (tmp_path / "enter" / "index.html").write_text("login")
+    (tmp_path / "in.html").write_text("login")
+    for path in ("/enter", "/enter/", "/in.html"):
+        app = App()
+        app.require_auth("", AuthLevel.USER)
+        assert warned(app, tmp_path, loginPath=path) == ""
+        assert warned(app, tmp_path) == (
+            "Nothing answers loginPath=/login, and browsers are sent there that must log in for"
+            " everything. Add a route, or set loginPath.")
+    app = App()
+    app.add_host("shop.example.com", res=str(tmp_path), required_auth_level="USER")
+    assert warned(app, loginPath="/in.html") == ""
+
+
+def test_a_setting_sends_to_the_login_page_too_and_the_fallback_answers_for_it():
+    app = App()
+    assert "that must log in for everything" in warned(app, requiredAuthLevel="USER")
+    app = App()
+    app.set_fallback(lambda req: "")
+    assert warned(app, requiredAuthLevel="USER") == ""
 
 
 # --- forms ----------------------------------------------------------------------------------------
