@@ -335,3 +335,26 @@ def test_the_figures_of_the_sessions_move(browser):
         assert browser.evaluate(seen.format("started")) == "2"
         server.get("/session", "User-Agent: curl/8.5\r\n")
         assert browser.evaluate("document.querySelector('.stale')") is None
+
+
+ROWS = """Object.values([...document.querySelectorAll('.tile')].reduce((rows, tile) => {
+    const top = tile.getBoundingClientRect().top;
+    rows[top] = (rows[top] || 0) + 1;
+    return rows;
+}, {}))"""
+
+
+def test_no_figure_stands_alone_in_its_row(browser):
+    """At 985 pixels there were five of them in a row, and one below."""
+    with Run(ROOT, "sample/app.py") as server:
+        try:
+            for page in ("/sessions", "/performance"):
+                browser.load(server.url + page)
+                for width, expected in ((320, [1] * 6), (360, [2] * 3), (600, [3, 3]),
+                                        (985, [3, 3]), (1100, [6]), (1900, [6])):  # fmt: skip
+                    browser.call("Emulation.setDeviceMetricsOverride", width=width, height=900,
+                                 deviceScaleFactor=1, mobile=False)
+                    assert browser.evaluate(ROWS) == expected, (page, width)
+                    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+        finally:
+            browser.call("Emulation.clearDeviceMetricsOverride")
