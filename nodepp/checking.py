@@ -10,7 +10,7 @@ import sys
 from .access import AccessLists
 from .errors import RouteError, StartError
 from .log import WAR, log
-from .visitors import login_warning
+from .visitors import rule_warnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def check(config: Config, site: Site) -> int:
     site.app.freeze()
     site.statics.load()
     refuse_public(config, site.statics)
-    warning = login_warning(site.app, config)
-    if warning:
+    for warning in rule_warnings(site.app, config):
         log.write(WAR, warning)
     static = site.statics.banner()
     sys.stdout.write(f"Settings are fine: {config.conf_path or 'no npp.conf'}\n")

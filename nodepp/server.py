@@ -20,7 +20,7 @@ from .log_files import AccessLog, open_error_log
 from .sessions import open_table
 from .signals import Signals
 from .site import Site, site_of
-from .visitors import login_warning, visitor_settings
+from .visitors import rule_warnings, visitor_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,9 +132,8 @@ class Server:
             self._access_log.open(self.config, self.engine)
             if log.level >= INF:
                 self._print_banner(site, opened)
-            for warning in (*self.config.warnings, login_warning(app, self.config)):
-                if warning:
-                    log.write(WAR, warning)
+            for warning in (*self.config.warnings, *rule_warnings(app, self.config)):
+                log.write(WAR, warning)
             warn_of_missing_coders(self.config)
             for path in app.hidden_routes():
                 log.write(INF, f"a file hides the route GET {path}: files win")

@@ -167,6 +167,33 @@ def login_path_of(app: Visitors, config: Config) -> str:
     return config.login_path
 
 
+def rule_warnings(app: App, config: Config) -> list[str]:
+    """What is said of the rules at the start: each is kept, and may not be what was meant."""
+    rules = app.auth_rules(config)
+    warnings = [login_warning(app, config)]
+    for host, path, level in rules:
+        # Somebody may ask for the same route under another name, and gets what the main host gives.
+        if host and level > _level_at(path.rstrip("*"), rules):
+            routes = [route.path for route in app.routes if _covers(path, route.path)]
+            if routes:
+                warnings.append(
+                    f"app.require_auth({path or '/'!r}, …, host={host!r}) does not close"
+                    f" {routes[0]}: routes answer on every host. Add a rule without host.")
+    return [warning for warning in warnings if warning]
+
+
+def _level_at(path: str, rules: list[tuple[str, str, int]]) -> int:
+    """What the main host asks for: the longest of its rules that covers the path."""
+    found = [(len(rule), level) for host, rule, level in rules if not host and _covers(rule, path)]
+    return max(found)[1] if found else 0
+
+
+def _covers(rule: str, path: str) -> bool:
+    if rule.endswith("*"):
+        return path.startswith(rule[:-1])
+    return not rule or path == rule or path.startswith(rule + "/")
+
+
 def login_warning(app: App, config: Config) -> str:
     """What is said at the start when browsers are sent to a login page that is not there: they
     would get a 404. "" if all is well, and where nobody has to log in.

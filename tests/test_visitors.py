@@ -10,7 +10,7 @@ import pytest
 from nodepp import App, AuthLevel, CsrfError, HTTPError, RouteError, Session, SessionsExhausted
 from nodepp.config import load
 from nodepp.testing import Client
-from nodepp.visitors import login_warning
+from nodepp.visitors import rule_warnings
 
 HTML = {"accept": "text/html"}
 
@@ -287,7 +287,7 @@ def warned(app, tmp_path=None, **settings):
     client = Client(app, res=str(tmp_path) if tmp_path else None)
     client.get("/")
     given = [(name, str(value), name) for name, value in settings.items()]
-    return login_warning(app, load(given, {}, conf=""))
+    return "\n".join(rule_warnings(app, load(given, {}, conf="")))
 
 
 def test_nothing_is_said_of_a_login_page_that_nobody_is_sent_to():
@@ -333,6 +333,29 @@ def test_a_setting_sends_to_the_login_page_too_and_the_fallback_answers_for_it()
     app = App()
     app.set_fallback(lambda req: "")
     assert warned(app, requiredAuthLevel="USER") == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "level", "main", "is_said"),
+    [("/adm", "ADMIN", None, True), ("/adm", "ADMIN", ("/adm", "USER"), True),
+     ("/adm", "ADMIN", ("/adm", "ADMIN"), False), ("/adm", "ADMIN", ("", "ROOT"), False),
+     ("/ad*", "ADMIN", None, True), ("", "USER", None, True), ("/adm/x", "ADMIN", None, True),
+     ("/admin", "ADMIN", None, False), ("/adm", "NONE", ("/adm", "USER"), False),
+     ("/adm", "ADMIN", ("/ad*", "ADMIN"), False)],
+)  # fmt: skip
+def test_a_rule_of_one_host_does_not_close_a_route_and_that_is_said(path, level, main, is_said):
+    """Routes are the same on all hosts, and a client says what host it likes."""
+    app = App()
+    app.get("/login")(lambda req: "")
+    app.get("/adm/x")(lambda req: "open")
+    app.add_host("shop.example.com")
+    app.require_auth(path, level, host="shop.example.com")
+    if main:
+        app.require_auth(*main)
+    text = (f"app.require_auth({path or '/'!r}, …, host='shop.example.com') does not close"
+            f" {'/login' if not path else '/adm/x'}: routes answer on every host. Add a rule"
+            " without host.")
+    assert warned(app) == (text if is_said else "")
 
 
 # --- forms ----------------------------------------------------------------------------------------
