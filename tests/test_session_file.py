@@ -207,7 +207,7 @@ def test_after_a_power_loss_whole_sessions_stay_and_damaged_ones_go(start, path,
     opened = start()
     assert [msgspec.msgpack.decode(it[-1])["name"] for it in sessions_of(opened)] == [
         "needle-0000", "needle-0002"]
-    assert "the machine went down while it was in use" in said(log, WAR)
+    assert "the machine went down while it was in use, or the disk lost a part" in said(log, WAR)
     assert "2 sessions whole, 1 damaged and gone." in said(log, WAR)
 
 

@@ -4,8 +4,9 @@ what becomes of the data when it changes.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from typing import Annotated, ClassVar, Optional
+from typing import Annotated, ClassVar, Optional, get_type_hints
 
 import msgspec
 import pytest
@@ -202,6 +203,7 @@ TEXT, BYTES = Annotated[str, 4], Annotated[bytes, 4]
     (wrong(_={"hits": int}, nick=""), r"Wrong\.nick = '' has no type; write  nick: str = ''"),
     (wrong(_={"hits": int}, cart=[]), r"cart = \[\] has no type"),
     (wrong(_={"hits": int}, __init__=lambda self: None), "sessions are made by the server"),
+    (dataclasses.dataclass(wrong(_={"hits": int})), "leave @dataclass away"),
     (wrong(_={f"f{number}": int for number in range(257)}), "has 257 fields; 256 at most"),
     (wrong(_={f"f{number}": Annotated[str, 40_000] for number in range(2)}),
      r"needs 80,008 bytes; a session has 65,536 at most"),
@@ -209,6 +211,13 @@ TEXT, BYTES = Annotated[str, 4], Annotated[bytes, 4]
 def test_what_a_record_cannot_hold_is_said_with_class_and_field(cls, message):
     with pytest.raises(TypeError, match=message):
         declare(cls)
+
+
+def test_fields_are_listed_by_those_who_ask_for_annotations():
+    assert get_type_hints(declare(Visitor), include_extras=True) == {
+        "count": int, "hits": int, "share": float, "on": bool, "nick": Annotated[str, 9],
+        "token": Annotated[bytes, 5], "later": float, "kinds": ClassVar[int],
+    }  # fmt: skip
 
 
 def test_only_classes_are_declared():

@@ -119,7 +119,7 @@ def _sizes(header: Header) -> str:
 
 def _say_what_was_dropped(file: SessionFile, table: SessionTable) -> None:
     if file.needs_check:
-        text = f"{file.shown}: the machine went down while it was in use."
+        text = f"{file.shown}: the machine went down while it was in use, or the disk lost a part."
         text += f" {counted(len(table), 'session')} whole, {table.damaged:,} damaged and gone."
         file.write(WAR if table.damaged else INF, text)
     if table.duplicates:

@@ -156,6 +156,7 @@ def declare(cls: type) -> type:
         members[field.name] = SessionField(
             field.name, field.kind, field.offset, field.size, index)
     members["__slots__"] = ()
+    members["__annotations__"] = hints          # for tools that list the fields
     members["__session_record__"] = schema.record
     members["__session_schema__"] = schema
     declared = type(cls.__name__, (Session,), members)
@@ -256,6 +257,9 @@ def _members_of(
         for name, value in vars(base).items():
             if name in _DROPPED or name in names or name.startswith("__annot"):
                 continue
+            if name == "__dataclass_fields__":
+                raise TypeError(
+                    f"{cls.__name__}: leave @dataclass away, session_data does its work")
             if name in ("__init__", "__new__", "__del__"):
                 raise TypeError(f"{cls.__name__} has {name}: sessions are made by the server;"
                                 " give the fields defaults, or use on_session_start")
