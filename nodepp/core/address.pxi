@@ -1,5 +1,5 @@
 # core/address.pxi — is this peer on a list?
-#   Owns:  addresses as 16 bytes, IPv4 among them; class AddressList
+#   Owns:  addresses as 16 bytes, IPv4 among them; class AddressList; the lists in force
 #   Uses:  transport
 #   Never: reading a file; what becomes of a peer
 #   Holds: the ranges of a list rise and do not touch
@@ -11,6 +11,9 @@ cdef struct address_t:                 # an address as a number; IPv4 is ::ffff:
 cdef struct address_range_t:
     address_t first
     address_t last
+
+cdef AddressList address_black         # None: there is none
+cdef AddressList address_white
 
 
 cdef inline bint address_above(const address_t* a, const address_t* b) noexcept nogil:
@@ -120,3 +123,8 @@ cdef bint address_is_on(AddressList addresses, const address_t* address) noexcep
         else:
             low = middle + 1
     return low > 0 and not address_above(address, &addresses.ranges[low - 1].last)
+
+
+cdef bint address_is_welcome(const address_t* address) noexcept:
+    """Is it on the white list?"""
+    return address_white is not None and address_is_on(address_white, address)

@@ -1,7 +1,7 @@
 # core/admit.pxi — may this request be answered, and whose is it?
 #   Owns:  access rules asked before files and routes; the way to the login page; forged requests
 #   Uses:  scan, tables, parser, response, rules, request, connection, route, context, dispatch,
-#          visit, personal
+#          visit, personal, settle
 #   Never: accounts and passwords
 #   Holds: who is refused learns nothing of what is there
 
@@ -38,7 +38,7 @@ cdef bint admit_refuse(connection_t* c, request_t* r, const match_t* match,
                        head_t* head) except -1:
     """True: it has been answered, for its visitor may not see this."""
     global admit_starts, admit_guards
-    cdef const visit_t* visit
+    cdef visit_t visit
     cdef int have
     cdef int level = rules_level(r.data + r.head.host_start, r.head.host_size, match.path,
                                  match.size)
@@ -47,20 +47,21 @@ cdef bint admit_refuse(connection_t* c, request_t* r, const match_t* match,
         return False
     if level > 1 and admit_is_login(match):
         level = 1                      # or nobody could ever log in
-    visit = visit_of(c, r, stats.requests)
-    have = visit_level(visit)
+    visit_of(c, r, stats.requests, &visit)
+    have = visit_level(&visit)
     if have == 0 and level == 1:
         admit_starts = r.head.method != METHOD_HEAD
     if have >= level or level <= 1:
         admit_guards = level > 1
         return False
+    lines = settle_take_back(&visit)
     if have >= 2:
-        dispatch_miss_with(c, r, head, 403, [admit_uncached])
+        dispatch_miss_with(c, r, head, 403, [admit_uncached, *lines])
     elif admit_is_browser(r):
-        admit_send_to_login(c, r, head)
+        admit_send_to_login(c, r, head, b"".join([line for _, line in lines]))
     else:
         dispatch_miss_with(c, r, head, 401, [
-            admit_uncached, (b"www-authenticate", b"WWW-Authenticate: Session\r\n")])
+            admit_uncached, (b"www-authenticate", b"WWW-Authenticate: Session\r\n"), *lines])
     return True
 
 
@@ -86,7 +87,8 @@ cdef bint admit_is_browser(const request_t* r) noexcept:
     return False
 
 
-cdef int admit_send_to_login(connection_t* c, request_t* r, head_t* head) except -1:
+cdef int admit_send_to_login(connection_t* c, request_t* r, head_t* head,
+                             bytes cookies) except -1:
     """303 to the login page; GET and HEAD keep the way back."""
     cdef bytes location = admit_login_path
     cdef bytes lines
@@ -99,7 +101,7 @@ cdef int admit_send_to_login(connection_t* c, request_t* r, head_t* head) except
                                                 r.head.query_start + query_size]
         if len(way) <= ADMIT_NEXT_SIZE_MAX:
             location += b"?next=" + admit_quote(way)
-    lines = b"Location: " + location + b"\r\nCache-Control: no-store\r\n"
+    lines = b"Location: " + location + b"\r\nCache-Control: no-store\r\n" + cookies
     head.status = 303
     head.length = 0
     head.extra = PyBytes_AS_STRING(lines)

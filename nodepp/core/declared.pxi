@@ -185,7 +185,8 @@ cdef object declared_add(Session s, str name, amount):
         total = declared_get(field, s) + amount
         if declared_try_add(s, field, total):
             return total
-        if settle_merge(s) is None and not (settle_follow(s) and settle_merge(s) is not None):
+        if settle_merge(s) is None and not (
+                settle_follow(s, False) and settle_merge(s) is not None):
             settle_gone(s)
             raise RuntimeError("the session has been ended by another request")
     raise RuntimeError(f"a session was changed by others {SETTLE_TRY_MAX} times in a row")

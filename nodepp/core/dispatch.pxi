@@ -128,6 +128,10 @@ cdef int dispatch_nowhere(connection_t* c, request_t* r, head_t* head) except -1
         return dispatch_miss(c, r, head, 400, NULL)
     match.endpoint = NULL
     match.capture_count = 0
+    match.path = <const uint8_t*>b"/"
+    match.size = 1
+    if rules_host_count and admit_refuse(c, r, &match, head):
+        return 0
     if locate_router.fallback.callable != NULL:
         match.handler = &locate_router.fallback
         return dispatch_call(c, r, &match, head)

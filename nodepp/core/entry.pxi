@@ -1,6 +1,6 @@
 # core/entry.pxi — a session begins and ends
 #   Owns:  beginning one, logging in and out; the last look at one that has ended
-#   Uses:  vault, ident, session, context, dispatch, store, visit, personal, declared
+#   Uses:  vault, ident, session, context, dispatch, store, visit, personal, declared, admit
 #   Never: writing a login into the table; that is done when the request is settled
 #   Holds: who begins a session, or ends it, does so at once and tells those who want to know
 
@@ -17,7 +17,8 @@ cdef int entry_begin(Session s, bint for_login) except -1:
     try:
         store_start(visit_table, visit_agent(req.r), s.key, &s.slot)
     except SessionsExhausted:
-        if not visit_make_room(for_login):
+        # The form to log in with begins a session for its token: who asks for it is on the way in.
+        if not visit_make_room(for_login or req.path.encode() == admit_login_path):
             visit_note_full()
             raise
         store_start(visit_table, visit_agent(req.r), s.key, &s.slot)
@@ -82,16 +83,33 @@ cdef int entry_login(Session s, uid, level, name, bint keep) except -1:
         if visit_policy.hears_logout:
             visit_tell("logout", entry_last(s.slot, s.key))
         personal_clear(s)
+    if not s.live:
+        raise RuntimeError("a hook has ended the session that is being logged in")
     s.meta.uid = who
     s.meta.level = <uint8_t>level
     s.meta.login_s = vault_now_s(visit_vault)
     s.label = label
     s.keep = keep
     ident_draw(s.meta.csrf, VAULT_CSRF_SIZE)
-    s.rekeyed = s.altered = s.entering = s.cookie_due = True
+    entry_rekey(s)
+    s.entering = s.cookie_due = True
     if visit_policy.hears_login:
         visit_tell("login", <Request>s.request)
     return 0
+
+
+cdef int entry_rekey(Session s) except -1:
+    """It gets another id when the request is settled: this one."""
+    ident_draw(s.new_key, VAULT_ID_SIZE)
+    s.rekeyed = True
+    return 0
+
+
+cdef inline const uint8_t* entry_key(Session s) noexcept:
+    """The id that it has, or is about to have."""
+    if s.rekeyed:
+        return &s.new_key[0]
+    return &s.key[0]
 
 
 cdef bytes entry_cut(str name):

@@ -10,8 +10,6 @@ cdef bint house_swept                  # idle connections have been closed
 cdef bint house_doors_open             # while stopping: listeners are still to be closed
 cdef uint32_t house_capacity           # connections before the reserve begins
 cdef int64_t house_full_logged_ms
-cdef AddressList house_black           # None: there is none
-cdef AddressList house_white
 cdef bint house_guarded                # there is one of them
 cdef bint house_expels                 # they are new: whoever is connected is to be looked at
 
@@ -69,9 +67,9 @@ cdef int house_welcome(int fd, const peer_t* peer) except -1:
 
 cdef int house_set_lists(AddressList black, AddressList white) except -1:
     """Who is connected already is looked at when this turn is over."""
-    global house_black, house_white, house_guarded, house_expels
-    house_black = black
-    house_white = white
+    global address_black, address_white, house_guarded, house_expels
+    address_black = black
+    address_white = white
     house_guarded = house_expels = black is not None or white is not None
     return 0
 
@@ -82,9 +80,9 @@ cdef bint house_refuses(const peer_t* peer) noexcept:
     cdef address_t address
     if not address_of(peer.family, peer.address, &address):
         return False
-    if house_white is not None and not address_is_on(house_white, &address):
+    if address_white is not None and not address_is_on(address_white, &address):
         return True
-    return house_black is not None and address_is_on(house_black, &address)
+    return address_black is not None and address_is_on(address_black, &address)
 
 
 cdef int house_expel() except -1:

@@ -93,9 +93,7 @@ cdef inline bint ident_decode(const uint8_t* text, size_t size, uint8_t* into) n
 
 cdef inline uint32_t ident_mask(const vault_t* v, const uint8_t* id) noexcept nogil:
     """24 bits that hide the slot, for nobody needs to know how many sessions there are."""
-    cdef uint64_t salt
-    memcpy(&salt, v.secret + 8, 8)
-    return <uint32_t>(((ident_key(id) ^ salt) * <uint64_t>0x9E3779B97F4A7C15) >> 40)
+    return <uint32_t>(((ident_key(id) ^ v.place_salt) * <uint64_t>0x9E3779B97F4A7C15) >> 40)
 
 
 cdef inline uint32_t ident_place(const vault_t* v, const uint8_t* whole) noexcept nogil:
@@ -106,9 +104,20 @@ cdef inline uint32_t ident_place(const vault_t* v, const uint8_t* whole) noexcep
     return (<uint32_t>place[0] << 16 | <uint32_t>place[1] << 8 | place[2]) ^ ident_mask(v, whole)
 
 
+cdef int ident_open(vault_t* v) except -1:
+    """Derives what hides slots from the key."""
+    cdef bytes salt = ident_hash(v, b"place", 8)
+    memcpy(&v.place_salt, PyBytes_AS_STRING(salt), 8)
+    return 0
+
+
 cdef bytes ident_tag(const vault_t* v, const uint8_t* whole):
-    """What only the holder of the key can put behind an id and its place: BLAKE2b, RFC 7693,
-    keyed."""
+    """What only the holder of the key can put behind an id and its place."""
+    return ident_hash(v, whole[:VAULT_ID_SIZE + IDENT_PLACE_SIZE], IDENT_TAG_SIZE)
+
+
+cdef bytes ident_hash(const vault_t* v, bytes data, int size):
+    """BLAKE2b, RFC 7693, keyed."""
     global ident_blake2b
     if ident_blake2b is None:
         try:                           # hashlib would load OpenSSL too: 4 ms
@@ -116,8 +125,7 @@ cdef bytes ident_tag(const vault_t* v, const uint8_t* whole):
         except ImportError:
             from hashlib import blake2b
         ident_blake2b = blake2b
-    return ident_blake2b(whole[:VAULT_ID_SIZE + IDENT_PLACE_SIZE], digest_size=IDENT_TAG_SIZE,
-                         key=v.secret[:VAULT_KEY_SIZE]).digest()
+    return ident_blake2b(data, digest_size=size, key=v.secret[:VAULT_KEY_SIZE]).digest()
 
 
 cdef bytes ident_text(const vault_t* v, const uint8_t* id, uint32_t slot):

@@ -28,16 +28,20 @@ cdef class Session:
     cdef uint32_t slot
     cdef uint32_t version              # of what was read
     cdef uint8_t key[VAULT_ID_SIZE]    # its id in the table
+    cdef uint8_t new_key[VAULT_ID_SIZE]    # the one that it shall get, if `rekeyed`
+    cdef uint8_t shown                 # which cookies the request has, bits
+    cdef bint forged                   # one of them was never made here
     cdef bint live                     # it is in the table
     cdef bint local                    # begun for a bot: it ends with the request
     cdef bint fresh                    # begun by this request
     cdef bint loaded                   # meta, name and data have been read
     cdef bint rekeyed                  # it shall get another id
-    cdef bint altered                  # meta or name shall be others
-    cdef bint entering                 # by a login
+    cdef bint entering                 # it is logged in: who it is shall be another
+    cdef bint altered                  # its token shall be another
     cdef uint32_t began_s
     cdef uint32_t seen_s
     cdef bint cookie_due               # its cookie must be said (anew)
+    cdef bint blind                    # it is another's by now: what was changed goes there unseen
     cdef bint ended                    # logged out by this request: its cookies must go
     cdef bint keep
     cdef session_copy_t meta
@@ -66,7 +70,7 @@ cdef class Session:
             return self.shown_id
         if not self.live or visit_vault == NULL:
             return ""
-        return ident_text(visit_vault, self.key, self.slot).decode("ascii")
+        return ident_text(visit_vault, entry_key(self), self.slot).decode("ascii")
 
     @property
     def exists(self) -> bool:
@@ -166,7 +170,7 @@ cdef class Session:
     def renew(self) -> None:
         """Gives the session another id, as is right when what it may do has changed."""
         personal_need(self)
-        self.rekeyed = True
+        entry_rekey(self)
 
     def add(self, str name not None, amount=1):
         """Adds to a number, 0 if it was not there, and gives the sum: at once, and nothing is lost
@@ -207,14 +211,15 @@ cdef class Session:
 
     def __bool__(self):
         """True when it holds something; with declared fields, when it exists."""
-        if personal_defaults is not None:
+        if self.record is not None or personal_defaults is not None:
             return self.live
         return len(personal_values(self)) > 0
 
     def __eq__(self, other):
         if self is other:
             return True
-        if personal_defaults is not None or not isinstance(other, personal_Mapping):
+        if self.record is not None or personal_defaults is not None \
+                or not isinstance(other, personal_Mapping):
             return NotImplemented
         return personal_values(self) == dict(other)
 
@@ -274,7 +279,7 @@ cdef class Session:
         kind = type(self).__name__
         if not self.live:
             return f"<{kind}, none>"
-        data = "" if personal_defaults is not None else f" {personal_values(self)!r}"
+        data = "" if self.record is not None else f" {personal_values(self)!r}"
         return f"<{kind} level {self.level}{data}>"
 
 
@@ -293,15 +298,17 @@ cdef Session personal_make():
 
 cdef Session personal_open(Request req):
     """The session of a request, empty if it has none."""
-    cdef visit_t* visit
+    cdef visit_t visit
     cdef Session session
     if visit_vault == NULL:
         raise RuntimeError("there are no sessions: the engine was given no table of them")
-    visit = visit_of(req.connection, req.r, req.number)
+    visit_of(req.connection, req.r, req.number, &visit)
     if req._session is not None:       # somebody was told that one has ended, and has asked for it
         return req._session
     session = personal_make()
     session.request = <PyObject*>req
+    session.shown = visit.shown
+    session.forged = visit.forged
     if visit.slot >= 0:
         session.live = True
         session.slot = <uint32_t>visit.slot
@@ -339,7 +346,7 @@ cdef void personal_see(Session s) noexcept:
 
 cdef void personal_reset(Session s) noexcept:
     s.live = s.local = s.fresh = s.loaded = s.rekeyed = s.altered = s.cookie_due = False
-    s.entering = False
+    s.entering = s.blind = False
     s.ended = s.keep = s.cleared = s.nested = s.record_changed = False
     s.held = None
     s.base = s.label = s.shown_id = None
@@ -376,7 +383,7 @@ cdef inline dict personal_values(Session s):
     """What it holds, decoded when it is first looked at."""
     if s.held is not None:
         return s.held
-    if personal_defaults is not None:
+    if personal_defaults is not None or s.record is not None:
         raise TypeError(f"{type(s).__name__} has declared fields: they are attributes, not items")
     personal_load(s)
     s.held = settle_unpack(s.base)

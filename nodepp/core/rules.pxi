@@ -93,10 +93,16 @@ cdef void rules_sort(rules_host_t* host) noexcept nogil:
     for i in range(1, host.count):
         rule = host.rules[i]
         j = i
-        while j > 0 and rules_compare(&host.rules[j - 1], rule.path, rule.size) > 0:
+        while j > 0 and rules_comes_before(&rule, &host.rules[j - 1]):
             host.rules[j] = host.rules[j - 1]
             j -= 1
         host.rules[j] = rule
+
+
+cdef bint rules_comes_before(const rule_t* rule, const rule_t* other) noexcept nogil:
+    """Of two with the same text the one for whole segments is the closer match: it comes later."""
+    cdef int order = rules_compare(other, rule.path, rule.size)
+    return order > 0 or order == 0 and rule.plain and not other.plain
 
 
 cdef void rules_close() noexcept:

@@ -114,14 +114,14 @@ cdef inline void session_touch(vault_t* v, uint32_t slot, uint32_t now_s) noexce
 
 cdef inline bint session_is_over(const vault_t* v, uint32_t slot, uint32_t version,
                                  uint32_t now_s) noexcept nogil:
-    """Idle for too long, or too old altogether?"""
+    """Idle for too long, or too old altogether? In whole seconds, so up to one more."""
     cdef const session_t* s = &v.heads[slot]
     cdef int64_t idle_s = <int64_t>now_s - s.active_s
     cdef int64_t age_s = <int64_t>now_s - s.started_s
     if version & VAULT_KEPT:
-        return idle_s >= v.keep_s or age_s >= v.keep_s
-    return age_s >= v.lifetime_s \
-        or idle_s >= (v.auth_idle_s if version & VAULT_LOGGED else v.idle_s)
+        return idle_s > v.keep_s or age_s > v.keep_s
+    return age_s > v.lifetime_s \
+        or idle_s > (v.auth_idle_s if version & VAULT_LOGGED else v.idle_s)
 
 
 # Changes. No Python between taking the lock and giving it back.
@@ -195,10 +195,10 @@ cdef int session_change(vault_t* v, uint32_t slot, const uint8_t* id, uint32_t* 
     return outcome
 
 
-cdef bint session_follow(vault_t* v, uint32_t slot, uint32_t serial, int64_t uid,
+cdef bint session_follow(vault_t* v, uint32_t slot, uint32_t serial, int64_t uid, bint into_login,
                          uint8_t* id) noexcept nogil:
     """It is not there under the id it had: has it got another one since? Then `id` is that one. Not
-    if somebody else is logged in now: what belongs to one must not come to the other."""
+    if somebody else is logged in now than `uid`; `into_login`: whoever he is."""
     cdef session_copy_t* copy
     cdef uint32_t version
     cdef bint same = False
@@ -206,7 +206,7 @@ cdef bint session_follow(vault_t* v, uint32_t slot, uint32_t serial, int64_t uid
     version = v.heads[slot].version
     if version & VAULT_LIVE:
         copy = vault_copy(v, slot, version)
-        same = copy.serial == serial and (uid == 0 or uid == copy.uid)
+        same = copy.serial == serial and (into_login or uid == copy.uid)
         if same:
             memcpy(id, v.heads[slot].id[version & 1], VAULT_ID_SIZE)
     lock_give(&v.shared.lock)

@@ -113,11 +113,11 @@ cdef int settle_request(Request req) except -1:
     cdef Session s = req._session
     if s.live:
         settle_data(s)
-        if s.altered or s.rekeyed:
+        if s.entering or s.altered or s.rekeyed:
             settle_write(s, None)
         if not s.live:                 # ended by another meanwhile
             return 0
-    if s.cookie_due or s.ended or visit_now.forged and visit_now.number == req.number:
+    if s.cookie_due or s.ended or s.forged:
         settle_say_cookies(req, s)
     return 0
 
@@ -149,17 +149,18 @@ cdef int settle_write(Session s, bytes data) except -1:
     if data is None:
         data = s.base if personal_defaults is None else bytes(s.record)
     for i in range(SETTLE_TRY_MAX):
-        if s.rekeyed:
-            ident_draw(id, VAULT_ID_SIZE)
-        else:
-            memcpy(id, s.key, VAULT_ID_SIZE)
+        memcpy(id, entry_key(s), VAULT_ID_SIZE)
         settle_say(s, &change, id, data)
         outcome = session_change(visit_vault, s.slot, s.key, &s.version, &change,
                                  vault_now_s(visit_vault))
         if outcome == SESSION_DONE:
             settle_done(s, id, data)
+            if s.blind:
+                settle_gone(s)
             return 0
-        if outcome == SESSION_GONE and settle_follow(s):
+        if outcome == SESSION_TWICE:   # once in 2^64 draws at most
+            entry_rekey(s)
+        if outcome == SESSION_GONE and settle_follow(s, s.seen_uid == 0):
             outcome = SESSION_MOVED
         if outcome == SESSION_MOVED:
             data = settle_merge(s)
@@ -178,13 +179,31 @@ cdef void settle_gone(Session s) noexcept:
     s.meta.level = 0
 
 
-cdef bint settle_follow(Session s) except -1:
+cdef bint settle_follow(Session s, bint into_login) except -1:
     """Another request has given the session a new id, whose cookie is on its way: this one goes on
-    with it, and need not renew it again."""
-    if not session_follow(visit_vault, s.slot, s.meta.serial, s.seen_uid, s.key):
+    with it, and need not renew it again. `into_login`: also if somebody has logged in meanwhile;
+    what this request has changed is put beside what he has, but it sees nothing of that, nor of the
+    new id: who had the old one need not be him."""
+    if not session_follow(visit_vault, s.slot, s.meta.serial, s.seen_uid, into_login, s.key):
         return False
+    s.blind = into_login and not s.entering
     s.cookie_due = s.rekeyed = s.entering
     return True
+
+
+cdef void settle_take_meta(Session s, const session_copy_t* meta, const uint8_t* name,
+                           uint32_t version) noexcept:
+    """Who it is, as the table has it now, but for what this request makes of that."""
+    cdef uint8_t csrf[VAULT_CSRF_SIZE]
+    s.version = version
+    if s.entering:
+        return
+    memcpy(csrf, s.meta.csrf, VAULT_CSRF_SIZE)
+    s.meta = meta[0]
+    if s.altered:
+        memcpy(s.meta.csrf, csrf, VAULT_CSRF_SIZE)
+    s.label = PyBytes_FromStringAndSize(<const char*>name, meta.name_size)
+    s.keep = version & VAULT_KEPT != 0
 
 
 cdef int settle_say(Session s, session_change_t* change, const uint8_t* id,
@@ -227,11 +246,11 @@ cdef bytes settle_merge(Session s):
     cdef dict latest
     if version == 0:
         return None
-    s.version = version
-    if not s.altered:
-        s.meta = meta
-        s.label = name[:meta.name_size]
-        s.keep = version & VAULT_KEPT != 0
+    settle_take_meta(s, &meta, name, version)
+    if s.entering and meta.uid and meta.uid != s.meta.uid:
+        # Somebody else has logged in meanwhile: his data do not come along.
+        s.cleared = True
+        meta.data_size = 0
     if personal_defaults is not None:
         declared_merge(s, visit_scratch, meta.data_size)
         return bytes(s.record)
@@ -283,7 +302,7 @@ cdef object settle_add(Session s, str name, amount):
         return total
     for i in range(SETTLE_TRY_MAX):
         latest = settle_unpack(s.base) if i == 0 else settle_latest(s)
-        if latest is None and settle_follow(s):
+        if latest is None and settle_follow(s, False):
             latest = settle_latest(s)
         if latest is None:
             settle_gone(s)
@@ -332,11 +351,7 @@ cdef dict settle_latest(Session s):
                 seen.pop(key, None)
         s.held = seen
     s.base = base
-    s.version = version
-    if not s.altered:
-        s.meta = meta
-        s.label = name[:meta.name_size]
-        s.keep = version & VAULT_KEPT != 0
+    settle_take_meta(s, &meta, name, version)
     return latest
 
 
@@ -347,7 +362,7 @@ cdef bint settle_try(Session s, bytes data) except -1:
     cdef uint8_t name[SESSION_NAME_SIZE_MAX]
     cdef uint32_t version = s.version
     meta = s.meta
-    if s.altered:                      # what is to become of it is not yet
+    if s.entering or s.altered:        # what is to become of it is not yet
         if session_read(visit_vault, s.slot, s.key, &meta, NULL, name) != version:
             return False
         store_say(&change, &meta, s.key, NULL, name)
@@ -389,7 +404,6 @@ cdef int settle_say_cookies(Request req, Session s) except -1:
     of a logout, of the other kind, and what was never ours."""
     cdef int mine = -1
     cdef int which
-    cdef uint8_t shown = visit_now.shown if visit_now.number == req.number else 0
     if s.live:
         mine = VISIT_LOGIN if s.meta.uid else VISIT_ANONYMOUS
     for which in range(2):
@@ -398,18 +412,31 @@ cdef int settle_say_cookies(Request req, Session s) except -1:
             settle_set_cookie(req, which, text.decode("ascii"),
                               visit_vault.keep_s if s.keep else -1)
             req.keyed = True
-        elif which != mine and shown >> which & 1:
+        elif which != mine and s.shown >> which & 1:
             settle_set_cookie(req, which, "", 0)
-    s.cookie_due = s.ended = False
-    if visit_now.number == req.number:
-        visit_now.forged = False
-        visit_now.shown = 0
+    s.cookie_due = s.ended = s.forged = False
+    s.shown = 0
     return 0
 
 
-cdef int settle_set_cookie(Request req, int which, str value, int64_t max_age_s) except -1:
+cdef list settle_take_back(const visit_t* visit):
+    """Field lines that delete what was never ours, for who is refused before there is a Request: a
+    browser that keeps it would be counted again for each picture."""
+    cdef int which
+    if not visit.forged or visit.slot >= 0:
+        return []
+    return [(b"set-cookie", headers_line("Set-Cookie", settle_cookie(which, "", 0, False)))
+            for which in range(2) if visit.shown >> which & 1]
+
+
+cdef str settle_cookie(int which, str value, int64_t max_age_s, bint secure):
+    """The value of a Set-Cookie field of ours."""
     name = visit_name[which].text[:visit_name[which].size].decode("ascii")
-    reply_add_line(req, "Set-Cookie", headers_cookie(
-        name, value, None if max_age_s < 0 else max_age_s, None, "/", None,
-        visit_policy.secure or req.scheme == "https", True, "Lax"))
+    return headers_cookie(name, value, None if max_age_s < 0 else max_age_s, None, "/", None,
+                          secure or visit_policy.secure, True, "Lax")
+
+
+cdef int settle_set_cookie(Request req, int which, str value, int64_t max_age_s) except -1:
+    reply_add_line(req, "Set-Cookie", settle_cookie(which, value, max_age_s,
+                                                    req.scheme == "https"))
     return 0

@@ -25,22 +25,29 @@ cdef class SessionTable:
     since 1970. ValueError, MemoryError, OSError.
     """
     cdef vault_t vault
+    cdef bint opened                   # once is enough: others may hold what it was
     cdef readonly uint32_t damaged     # sessions that opening a file has dropped
     cdef readonly uint32_t duplicates
 
     def __init__(self, int64_t capacity, int64_t data_size=1024, *, key=b"", int fd=-1,
                  int64_t offset=0, bint key_is_new=True, bint check=False):
         store_check_sizes(capacity, data_size)
-        if self.vault.index != NULL:
+        if self.opened:
             raise RuntimeError("a SessionTable is opened once")
         key = bytes(key)
         if len(key) not in (0, VAULT_KEY_SIZE) or offset % getpagesize():
             raise ValueError("a key has 32 bytes, and the table in a file begins with a page")
+        if fd >= 0:
+            from os import fstat
+            if fstat(fd).st_size < offset + <int64_t>vault_region_size(capacity, data_size):
+                raise ValueError("the file is too short for the table")
+        self.opened = True
         vault_open(&self.vault, <uint32_t>capacity, <uint32_t>data_size, fd, offset)
         if key:
             memcpy(self.vault.secret, <const char*>key, VAULT_KEY_SIZE)
         else:
             ident_draw(self.vault.secret, VAULT_KEY_SIZE)
+        ident_open(&self.vault)
         self.vault.secret_is_new = key_is_new or not key
         if fd >= 0:
             store_recover(self, check)
@@ -68,6 +75,7 @@ cdef class SessionTable:
     def bytes_per_session(self) -> int:
         """Memory reserved for one, with its share of the index, rounded up."""
         cdef size_t constant = sizeof(vault_shared_t)
+        store_open(self)
         return (self.vault.region_size + self.vault.index_size - constant
                 + self.vault.capacity - 1) // self.vault.capacity
 
@@ -307,8 +315,9 @@ cdef object store_record(vault_t* v, uint32_t slot):
 
 cdef bint store_restore(vault_t* v, tuple record) except -1:
     cdef session_change_t change
-    cdef uint32_t slot
+    cdef uint32_t slot, begun_s, used_s, bound_to
     id, started_s, active_s, agent, flags, uid, level, login_s, name, csrf, data = record
+    begun_s, used_s, bound_to = started_s, active_s, agent
     if not (PyBytes_CheckExact(name) and PyBytes_CheckExact(csrf) and PyBytes_CheckExact(data)):
         raise TypeError("name, csrf and data of a record are bytes")
     name = name[:SESSION_NAME_SIZE_MAX]
@@ -325,9 +334,9 @@ cdef bint store_restore(vault_t* v, tuple record) except -1:
     change.data_size = <uint32_t>len(data)
     change.name = <const uint8_t*>PyBytes_AS_STRING(name)
     change.name_size = <uint32_t>len(name)
-    if session_start(v, &change, agent, active_s, &slot) != SESSION_DONE:
+    if session_start(v, &change, bound_to, used_s, &slot) != SESSION_DONE:
         return False
-    v.heads[slot].started_s = started_s
+    v.heads[slot].started_s = begun_s
     return True
 
 

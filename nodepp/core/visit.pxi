@@ -21,7 +21,7 @@ cdef struct visit_t:                   # what was found for a request
 cdef struct visit_shown_t:             # what a request shows
     uint64_t number                    # of that request; 0: what is here points nowhere
     cookies_t cookies[2]               # by VISIT_
-    const cookie_t* first              # the one that counts first if it is an id in form, or NULL
+    int first                          # whose first one is an id in form: VISIT_, -1: none is
     uint8_t whole[IDENT_WHOLE_SIZE]
 
 cdef struct visit_over_t:              # found to be over while looking
@@ -107,35 +107,43 @@ cdef int visit_set_name(int which, name) except -1:
     return 0
 
 
-cdef inline visit_t* visit_of(connection_t* c, const request_t* r, uint64_t number) except NULL:
-    """What the request brings, looked for once."""
-    if visit_now.number != number:
-        visit_now.number = number
-        visit_look(c, r)
-    return &visit_now
-
-
-cdef int visit_look(connection_t* c, const request_t* r) except -1:
-    """The login cookie counts before the other. Who has a session is active now; who has one and
-    guesses at others is counted all the same."""
-    cdef int which
-    visit_now.slot = -1
-    visit_now.shown = 0
-    visit_now.forged = False
-    if visit_vault == NULL:
+cdef inline int visit_of(connection_t* c, const request_t* r, uint64_t number,
+                         visit_t* found) except -1:
+    """What the request brings, looked for once. Who is told of what has ended may look for another
+    request's session meanwhile: `found` is the caller's own."""
+    global visit_now
+    if visit_now.number == number:
+        found[0] = visit_now
         return 0
-    if visit_shown.number != visit_now.number:
-        visit_read(r, visit_now.number)
-    for which in range(VISIT_LOGIN, -1, -1):
-        if visit_shown.cookies[which].count:
-            visit_now.shown |= <uint8_t>(1 << which)
-            if visit_try_all(c, r, &visit_shown.cookies[which]):
-                break
-    visit_shown.number = 0             # a stream may look again when the head lies elsewhere
-    if unlikely_(visit_now.forged):
+    found.number = number
+    visit_look(c, r, found)
+    visit_now = found[0]
+    if unlikely_(found.forged) and found.slot < 0:
         visit_count_guess(c)
     if unlikely_(visit_over_count):
         visit_end_over()
+    return 0
+
+
+cdef int visit_look(connection_t* c, const request_t* r, visit_t* found) except -1:
+    """The login cookie counts before the other. Who has a session is active now, and his wrong
+    cookies are nobody's guess: a neighbour under the same domain may have set them."""
+    cdef visit_shown_t shown
+    cdef int which
+    found.slot = -1
+    found.shown = 0
+    found.forged = False
+    if visit_vault == NULL:
+        return 0
+    if visit_shown.number != found.number:
+        visit_read(r, found.number)
+    shown = visit_shown
+    visit_shown.number = 0             # a stream may look again when the head lies elsewhere
+    for which in range(VISIT_LOGIN, -1, -1):
+        if shown.cookies[which].count:
+            found.shown |= <uint8_t>(1 << which)
+            if visit_try_all(c, r, &shown, which, found):
+                break
     return 0
 
 
@@ -151,25 +159,29 @@ cdef void visit_note_over(uint32_t slot, const uint8_t* id) noexcept nogil:
 
 cdef int visit_end_over() except -1:
     global visit_over_count
-    cdef visit_over_t over
-    while visit_over_count:
-        visit_over_count -= 1
-        over = visit_over[visit_over_count]
-        visit_end(over.slot, over.id, &visit_vault.shared.counts.expired)
+    cdef visit_over_t over[2 * COOKIE_MATCH_MAX]
+    cdef int count = visit_over_count
+    cdef int i
+    memcpy(over, visit_over, sizeof(over))
+    visit_over_count = 0
+    for i in range(count):
+        visit_end(over[i].slot, over[i].id, &visit_vault.shared.counts.expired)
     return 0
 
 
 cdef void visit_read(const request_t* r, uint64_t number) noexcept nogil:
     """Finds the cookies, and reads the one that counts first."""
-    cdef const cookies_t* counts = &visit_shown.cookies[VISIT_LOGIN]
+    cdef int which = VISIT_LOGIN
+    cdef const cookie_t* cookie
     visit_shown.number = number
-    visit_shown.first = NULL
+    visit_shown.first = -1
     cookie_find(r, visit_name, 2, visit_shown.cookies)
-    if counts.count == 0:
-        counts = &visit_shown.cookies[VISIT_ANONYMOUS]
-    if counts.count > 0 and counts.found[0].size == IDENT_TEXT_SIZE \
-            and ident_decode(counts.found[0].at, IDENT_TEXT_SIZE, visit_shown.whole):
-        visit_shown.first = &counts.found[0]
+    if visit_shown.cookies[which].count == 0:
+        which = VISIT_ANONYMOUS
+    cookie = &visit_shown.cookies[which].found[0]
+    if visit_shown.cookies[which].count and cookie.size == IDENT_TEXT_SIZE \
+            and ident_decode(cookie.at, IDENT_TEXT_SIZE, visit_shown.whole):
+        visit_shown.first = which
 
 
 cdef void visit_ahead(const request_t* r, uint64_t number) noexcept nogil:
@@ -178,7 +190,7 @@ cdef void visit_ahead(const request_t* r, uint64_t number) noexcept nogil:
     but with 100,000 sessions each line that is touched is cold (400 ns of 6.5 µs)."""
     cdef uint32_t slot
     visit_read(r, number)
-    if visit_shown.first != NULL:
+    if visit_shown.first >= 0:
         slot = ident_place(visit_vault, visit_shown.whole)
         if slot < visit_vault.capacity:
             vault_expect(visit_vault, slot)
@@ -191,31 +203,33 @@ cdef inline void visit_expected(bint used) noexcept nogil:
     visit_shown.number = 0
 
 
-cdef bint visit_try_all(connection_t* c, const request_t* r,
-                        const cookies_t* cookies) except -1:
+cdef bint visit_try_all(connection_t* c, const request_t* r, const visit_shown_t* shown, int which,
+                        visit_t* found) except -1:
+    cdef uint8_t id[IDENT_WHOLE_SIZE]
+    cdef const cookie_t* cookie
     cdef int i
-    for i in range(cookies.count):
-        if visit_try(c, r, &cookies.found[i]):
-            session_touch(visit_vault, <uint32_t>visit_now.slot, vault_now_s(visit_vault))
+    for i in range(shown.cookies[which].count):
+        cookie = &shown.cookies[which].found[i]
+        if i == 0 and which == shown.first:
+            memcpy(id, shown.whole, sizeof(id))
+        elif cookie.size != IDENT_TEXT_SIZE or not ident_decode(cookie.at, cookie.size, id):
+            found.forged = True
+            continue
+        if visit_try(c, r, cookie, id, found):
+            session_touch(visit_vault, <uint32_t>found.slot, vault_now_s(visit_vault))
             return True
     return False
 
 
-cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie) except -1:
+cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie,
+                    const uint8_t* id, visit_t* found) except -1:
     """Is this the id of a live session, and is it this browser's?"""
     cdef vault_t* v = visit_vault
-    cdef uint8_t id[IDENT_WHOLE_SIZE]
     cdef int64_t slot
-    cdef uint32_t version
-    if cookie == visit_shown.first:
-        memcpy(id, visit_shown.whole, sizeof(id))
-    elif cookie.size != IDENT_TEXT_SIZE or not ident_decode(cookie.at, cookie.size, id):
-        visit_now.forged = True
-        return False
-    version = visit_find(c, id, &slot)
+    cdef uint32_t version = visit_find(c, id, &slot)
     if unlikely_(version == 0):
         if not ident_is_ours(v, cookie.at, cookie.size):
-            visit_now.forged = True
+            found.forged = True
         return False
     if unlikely_(session_is_over(v, <uint32_t>slot, version, vault_now_s(v))):
         visit_note_over(<uint32_t>slot, id)
@@ -223,9 +237,9 @@ cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie)
     if unlikely_(v.heads[slot].agent != visit_agent(r)):
         return False
     visit_meet(c, <uint32_t>slot)
-    visit_now.slot = slot
-    visit_now.version = version
-    memcpy(visit_now.id, id, VAULT_ID_SIZE)
+    found.slot = slot
+    found.version = version
+    memcpy(found.id, id, VAULT_ID_SIZE)
     return True
 
 
@@ -262,7 +276,7 @@ cdef uint32_t visit_agent(const request_t* r) noexcept:
     cdef uint64_t hash = 0
     cdef uint64_t salt
     if visit_policy.bind_agent:
-        memcpy(&salt, visit_vault.secret, 8)
+        salt = ~visit_vault.place_salt
         field = request_find_field(r, <const uint8_t*>b"user-agent", 10)
         hash = salt
         if field != NULL:
@@ -288,6 +302,8 @@ cdef int visit_count_guess(connection_t* c) except -1:
         return 0
     if address_is_loopback(&address) and not visit_policy.guard_loopback:
         return 0                       # a proxy of this machine stands for all visitors
+    if address_is_welcome(&address):
+        return 0                       # known by name
     outcome = guess_count(v, &address, vault_now_s(v))
     if outcome == GUESS_NOTED:
         return 0
