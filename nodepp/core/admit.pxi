@@ -8,6 +8,7 @@
 cdef enum:
     ADMIT_NEXT_SIZE_MAX = 2000         # bytes of the way back; a longer one is left out
 
+
 class CsrfError(PermissionError):
     """A request that changes something does not prove that its page is ours; `status` is 403."""
     status = 403
