@@ -181,14 +181,15 @@ def test_a_server_killed_while_it_makes_its_first_file_leaves_nothing_in_the_way
 
 
 def test_a_server_killed_while_it_sets_a_damaged_file_aside_has_it_twice_at_most(start, path, log):
-    path.write_bytes(b"garbage")
+    garbage = b"npp-sess, and then nothing that makes sense"
+    path.write_bytes(garbage)
     path.chmod(0o600)
     run = subprocess.run([sys.executable, "-c", KILLED, str(path), "os.rename", "50"])
     assert run.returncode == -signal.SIGKILL
     assert start().restored == 0
     names = set_aside(path.parent)
     assert 1 <= len(names) <= 2
-    assert all((path.parent / it).read_bytes() == b"garbage" for it in names)
+    assert all((path.parent / it).read_bytes() == garbage for it in names)
 
 
 def test_descriptors_are_given_back(start):

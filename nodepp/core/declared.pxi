@@ -1,6 +1,6 @@
 # core/declared.pxi — sessions whose fields an application has declared
 #   Owns:  class SessionField: a field of a record of fixed size; adding, merging by fields
-#   Uses:  vault, session, store, visit, personal, settle
+#   Uses:  vault, session, store, visit, personal, settle, tally
 #   Never: encoding; how a record is laid out
 #   Holds: a field lies within its record; numbers are little endian, texts have their length first
 
@@ -207,7 +207,7 @@ cdef bint declared_try_add(Session s, SessionField field, total) except -1:
     declared_load(s, visit_scratch, meta.data_size)
     try:
         declared_put(field, s, total)
-        done = settle_try(s, bytes(s.record))
+        done = tally_try(s, bytes(s.record))
     finally:
         s.record = mine
         memcpy(s.changed_fields, changed, sizeof(changed))

@@ -1,6 +1,7 @@
 # core/entry.pxi — a session begins and ends
 #   Owns:  beginning one, logging in and out; the last look at one that has ended
-#   Uses:  vault, ident, session, context, dispatch, store, visit, personal, declared, admit
+#   Uses:  vault, ident, session, context, dispatch, store, visit, parting, personal, alter,
+#          declared, admit
 #   Never: writing a login into the table; that is done when the request is settled
 #   Holds: who begins a session, or ends it, does so at once and tells those who want to know
 
@@ -18,8 +19,8 @@ cdef int entry_begin(Session s, bint for_login) except -1:
         store_start(visit_table, visit_agent(req.r), s.key, &s.slot)
     except SessionsExhausted:
         # The form to log in with begins a session for its token: who asks for it is on the way in.
-        if not visit_make_room(for_login or req.path.encode() == admit_login_path):
-            visit_note_full()
+        if not parting_make_room(for_login or req.path.encode() == admit_login_path):
+            parting_note_full()
             raise
         store_start(visit_table, visit_agent(req.r), s.key, &s.slot)
     s.live = s.fresh = s.cookie_due = True
@@ -27,8 +28,8 @@ cdef int entry_begin(Session s, bint for_login) except -1:
     s.loaded = False
     personal_load(s)
     visit_meet(req.connection, s.slot)
-    if visit_policy.hears_start and not visit_tell("start", req):
-        visit_end(s.slot, s.key, &visit_vault.shared.counts.ended)
+    if visit_policy.hears_start and not parting_tell("start", req):
+        parting_end(s.slot, s.key, &visit_vault.shared.counts.ended)
         entry_blank(s)
         raise RuntimeError("on_session_start has refused the session")
     return 0
@@ -81,8 +82,8 @@ cdef int entry_login(Session s, uid, level, name, bint keep) except -1:
         raise SessionFull("there is no room for the name")
     if s.meta.uid and s.meta.uid != who:
         if visit_policy.hears_logout:
-            visit_tell("logout", entry_last(s.slot, s.key))
-        personal_clear(s)
+            parting_tell("logout", entry_last(s.slot, s.key))
+        alter_clear(s)
     if not s.live:
         raise RuntimeError("a hook has ended the session that is being logged in")
     s.meta.uid = who
@@ -94,7 +95,7 @@ cdef int entry_login(Session s, uid, level, name, bint keep) except -1:
     entry_rekey(s)
     s.entering = s.cookie_due = True
     if visit_policy.hears_login:
-        visit_tell("login", <Request>s.request)
+        parting_tell("login", <Request>s.request)
     return 0
 
 
@@ -124,7 +125,7 @@ cdef int entry_logout(Session s) except -1:
     personal_check_writable(s)
     personal_load(s)
     if s.live:
-        visit_end(s.slot, s.key, &visit_vault.shared.counts.ended)
+        parting_end(s.slot, s.key, &visit_vault.shared.counts.ended)
     entry_blank(s)
     s.ended = True
     return 0

@@ -1,8 +1,8 @@
 # core/loop.pxi — one turn: wait, accept, advance each ready connection, expire
 #   Owns:  the order of things; what each outcome leads to; stopping
 #   Uses:  limits, clock, tables, deadline, poller, transport, readahead, output, response,
-#          listener, expiry, request, accesslog, connection, queue, dispatch, visit, stream,
-#          timer, reader, download, house
+#          listener, expiry, request, accesslog, connection, queue, dispatch, visit, parting,
+#          stream, timer, reader, download, house
 #   Never: how a thing is done
 #   Holds: a turn never waits for one connection, and none gets more than its share of it
 
@@ -35,7 +35,7 @@ cdef int loop_turn(int timeout_ms) except -1:
         house_feed_starved()
     timer_run()
     if likely_(visit_vault != NULL):
-        visit_expire()
+        parting_expire()
     if unlikely_(house_expels):
         house_expel()
     listener_resume(False)

@@ -1,6 +1,6 @@
 # core/personal.pxi — a visitor's session as a handler sees it
 #   Owns:  class Session: what it holds, read when first looked at; what shall become of it
-#   Uses:  limits, vault, ident, session, context, store, visit, entry, settle, declared
+#   Uses:  vault, ident, session, context, visit, alter, entry, settle, tally, declared
 #   Never: writing it back
 #   Holds: what a handler changes takes effect at the end of its request, whole or not at all; but
 #          start, logout and add do at once
@@ -176,7 +176,7 @@ cdef class Session:
         """Adds to a number, 0 if it was not there, and gives the sum: at once, and nothing is lost
         when several processes do it. TypeError: there is something else. SessionFull."""
         personal_need(self)
-        return settle_add(self, name, amount)
+        return tally_add(self, name, amount)
 
     # A dict
 
@@ -192,13 +192,13 @@ cdef class Session:
         return value
 
     def __setitem__(self, key, value):
-        personal_set(self, key, value)
+        alter_set(self, key, value)
 
     def __delitem__(self, key):
         values = personal_values(self)
         personal_check_writable(self)
         del values[key]
-        personal_note_change(self, key)
+        alter_note(self, key)
 
     def __contains__(self, key):
         return key in personal_values(self)
@@ -263,17 +263,17 @@ cdef class Session:
     def setdefault(self, key, default=None):
         """The value of a key, which is set to `default` if it was not there."""
         if key not in personal_values(self):
-            personal_set(self, key, default)
+            alter_set(self, key, default)
         return self[key]
 
     def update(self, *others, **more) -> None:
         """Sets several keys, as a dict does."""
         for key, value in dict(*others, **more).items():
-            personal_set(self, key, value)
+            alter_set(self, key, value)
 
     def clear(self) -> None:
         """Forgets all data; the session itself, and who is logged in, stay."""
-        personal_clear(self)
+        alter_clear(self)
 
     def __repr__(self):
         kind = type(self).__name__
@@ -408,62 +408,6 @@ cdef int personal_need(Session s) except -1:
         entry_begin(s, False)
         if not s.live and not s.local:
             raise RuntimeError("on_session_start has ended the session that it was told of")
-    return 0
-
-
-cdef int personal_set(Session s, key, value) except -1:
-    """Sets a key, if it fits: what is surely small is not measured."""
-    cdef size_t bound
-    if not isinstance(key, str):
-        raise TypeError(f"a key of a session is a str, not {type(key).__name__}")
-    personal_values(s)                 # refuses declared classes
-    personal_need(s)
-    bound = settle_bound(key, value)
-    if unlikely_(bound == 0 or s.bound + bound > settle_room(s)):
-        personal_set_measured(s, key, value)
-    else:
-        personal_values(s)[key] = value
-        s.bound += bound
-    return personal_note_change(s, key)
-
-
-cdef int personal_set_measured(Session s, str key, value) except -1:
-    """Encodes all to know whether it fits; what was there stays if not."""
-    cdef dict values = personal_values(s)
-    cdef bytes data
-    cdef size_t size
-    try:
-        data = settle_encode({**values, key: value})
-    except TypeError as problem:
-        raise TypeError(f"session[{key!r}]: {problem}") from None
-    size = PyBytes_GET_SIZE(data)
-    if size > settle_room(s):
-        raise SessionFull(f"with {key!r} the session would hold {size} bytes, {settle_room(s)} "
-                          "are possible (sessionDataSize)")
-    values[key] = value
-    s.bound = len(data)
-    return 0
-
-
-cdef int personal_note_change(Session s, key) except -1:
-    """Most requests change one key: a set is made for the second one."""
-    if s.changed_key is None:
-        s.changed_key = key
-    elif s.changed is None:
-        if s.changed_key is not key:
-            s.changed = {s.changed_key, key}
-    else:
-        s.changed.add(key)
-    return 0
-
-
-cdef int personal_clear(Session s) except -1:
-    personal_check_writable(s)
-    personal_load(s)
-    entry_forget(s)
-    if personal_defaults is not None:
-        declared_mark_all(s)
-    s.cleared = True
     return 0
 
 

@@ -1,8 +1,7 @@
 # core/visit.pxi — whose session does a request bring?
-#   Owns:  the policy of sessions; from cookie to slot; ids that lead nowhere; ending with its hooks
-#   Uses:  limits, scan, clock, lock, tables, vault, transport, address, parser, snapshot, ident,
-#          session, expiry, guess, request, cookie, headers, locate, dispatch, store, personal,
-#          entry
+#   Owns:  the policy of sessions; from cookie to slot; ids that lead nowhere
+#   Uses:  limits, scan, clock, tables, vault, transport, address, parser, snapshot, ident,
+#          session, expiry, guess, request, cookie, headers, locate, dispatch, store, parting
 #   Never: what a session holds
 #   Holds: what a connection remembers is a hint: the cookie of each request decides
 
@@ -24,10 +23,6 @@ cdef struct visit_shown_t:             # what a request shows
     int first                          # whose first one is an id in form: VISIT_, -1: none is
     uint8_t whole[IDENT_WHOLE_SIZE]
 
-cdef struct visit_over_t:              # found to be over while looking
-    uint32_t slot
-    uint8_t id[VAULT_ID_SIZE]
-
 cdef struct visit_policy_t:
     bint bind_agent
     bint for_bots
@@ -45,22 +40,19 @@ cdef visit_policy_t visit_policy
 cdef cookie_name_t visit_name[2]       # by VISIT_
 cdef visit_t visit_now                 # of the request being answered
 cdef visit_shown_t visit_shown         # its cookies, once they were looked for
-cdef visit_over_t visit_over[2 * COOKIE_MATCH_MAX]
-cdef int visit_over_count
 cdef bint visit_warm                   # the request before this one has used its session
 cdef uint32_t* visit_connection        # by slot: who used it last in this process, a hint
 cdef uint8_t* visit_scratch            # data of one session; one owner at a time
-cdef int64_t visit_full_logged_ms
 
 
 cdef int visit_open_room(SessionTable table, dict settings, host) except -1:
     """Takes the settings of an engine that opens."""
     global visit_table, visit_vault, visit_scratch, visit_connection, vault_in_use
-    global visit_warm, visit_full_logged_ms
+    global visit_warm, parting_full_logged_ms
     events = getattr(host, "session_events", frozenset())
     visit_now.number = visit_shown.number = 0
     visit_warm = False
-    visit_full_logged_ms = clock_now_ms - 10000
+    parting_full_logged_ms = clock_now_ms - 10000
     expiry_open()
     visit_policy.bind_agent = settings.get("session_bind_agent", True)
     visit_policy.for_bots = settings.get("sessions_for_bots", False)
@@ -120,8 +112,8 @@ cdef inline int visit_of(connection_t* c, const request_t* r, uint64_t number,
     visit_now = found[0]
     if unlikely_(found.forged) and found.slot < 0:
         visit_count_guess(c)
-    if unlikely_(visit_over_count):
-        visit_end_over()
+    if unlikely_(parting_noted_count):
+        parting_end_noted()
     return 0
 
 
@@ -144,28 +136,6 @@ cdef int visit_look(connection_t* c, const request_t* r, visit_t* found) except 
             found.shown |= <uint8_t>(1 << which)
             if visit_try_all(c, r, &shown, which, found):
                 break
-    return 0
-
-
-cdef void visit_note_over(uint32_t slot, const uint8_t* id) noexcept nogil:
-    """It will be ended when what the request brings is known: those who are told may ask for its
-    session."""
-    global visit_over_count
-    if visit_over_count < 2 * COOKIE_MATCH_MAX:
-        visit_over[visit_over_count].slot = slot
-        memcpy(visit_over[visit_over_count].id, id, VAULT_ID_SIZE)
-        visit_over_count += 1
-
-
-cdef int visit_end_over() except -1:
-    global visit_over_count
-    cdef visit_over_t over[2 * COOKIE_MATCH_MAX]
-    cdef int count = visit_over_count
-    cdef int i
-    memcpy(over, visit_over, sizeof(over))
-    visit_over_count = 0
-    for i in range(count):
-        visit_end(over[i].slot, over[i].id, &visit_vault.shared.counts.expired)
     return 0
 
 
@@ -232,7 +202,7 @@ cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie,
             found.forged = True
         return False
     if unlikely_(session_is_over(v, <uint32_t>slot, version, vault_now_s(v))):
-        visit_note_over(<uint32_t>slot, id)
+        parting_note(<uint32_t>slot, id)
         return False
     if unlikely_(v.heads[slot].agent != visit_agent(r)):
         return False
@@ -332,90 +302,3 @@ cdef int visit_level(const visit_t* visit) noexcept:
         return 1
     version = session_read(visit_vault, <uint32_t>visit.slot, visit.id, &copy, NULL, NULL)
     return copy.level if version & VAULT_LOGGED else 1 if version else 0
-
-
-# Ends.
-
-
-cdef bint visit_end(uint32_t slot, const uint8_t* id, uint64_t* counter) except -1:
-    """Ends a session and tells those who want to know; False: another was quicker."""
-    cdef vault_t* v = visit_vault
-    cdef uint32_t version = session_version(v, slot, id)
-    cdef Session last = None
-    if visit_policy.hears_stop or (visit_policy.hears_logout and version & VAULT_LOGGED):
-        last = entry_last(slot, id)
-    if not session_remove(v, slot, id, counter):
-        return False
-    visit_part(slot)
-    if last is not None:
-        if version & VAULT_LOGGED and visit_policy.hears_logout:
-            visit_tell("logout", last)
-        if visit_policy.hears_stop:
-            visit_tell("stop", last)
-    return True
-
-
-cdef void visit_part(uint32_t slot) noexcept nogil:
-    """The connection that used it last forgets it, if it is one of this process and has not met
-    another since."""
-    cdef uint32_t at = visit_connection[slot]
-    if tables_connection != NULL and at < tables_highest_used \
-            and tables_connection[at].session_slot == <int32_t>slot:
-        tables_connection[at].session_slot = -1
-
-
-cdef bint visit_tell(str event, subject) except -1:
-    """Calls the hooks of an event; False: one of them refuses, or has failed."""
-    try:
-        return dispatch_host.session_event(event, subject) is not False
-    except BaseException as problem:
-        dispatch_keep_interrupt(problem)
-        dispatch_log(1, f"on_session {event}: {type(problem).__name__}: {problem}")
-    return False
-
-
-cdef int visit_expire() except -1:
-    """This turn's share of looking for sessions that are over."""
-    cdef vault_t* v = visit_vault
-    cdef uint8_t id[VAULT_ID_SIZE]
-    cdef uint32_t share = expiry_due(v)
-    cdef uint32_t now_s = vault_now_s(v)
-    cdef uint32_t version
-    cdef int64_t slot
-    if share == 0:
-        return 0
-    expiry_done(v, share)
-    while True:                        # ends: the share is used up
-        slot = expiry_next(v, now_s, &share)
-        if slot < 0:
-            return 0
-        version = lock_load(&v.heads[slot].version)
-        memcpy(id, v.heads[slot].id[version & 1], VAULT_ID_SIZE)
-        if lock_load(&v.heads[slot].version) == version and version & VAULT_LIVE:
-            visit_end(<uint32_t>slot, id, &v.shared.counts.expired)
-
-
-cdef bint visit_make_room(bint for_login) except -1:
-    """The table is full: the anonymous session that has been idle longest gives way to a login;
-    to others only if it is over anyway."""
-    cdef vault_t* v = visit_vault
-    cdef uint8_t id[VAULT_ID_SIZE]
-    cdef int64_t slot = expiry_give_way(v, id)
-    cdef uint32_t version
-    if slot < 0:
-        return False
-    version = session_version(v, <uint32_t>slot, id)
-    if version and session_is_over(v, <uint32_t>slot, version, vault_now_s(v)):
-        return visit_end(<uint32_t>slot, id, &v.shared.counts.expired)
-    return for_login and visit_end(<uint32_t>slot, id, &v.shared.counts.evicted)
-
-
-cdef int visit_note_full() except -1:
-    """Counted each time, said once a second."""
-    global visit_full_logged_ms
-    store_count_refused(visit_vault)
-    if clock_now_ms - visit_full_logged_ms > 1000:
-        visit_full_logged_ms = clock_now_ms
-        dispatch_log(2, f"the table of {visit_vault.capacity} sessions is full: answering 503 "
-                        "(maxSessions)")
-    return 0

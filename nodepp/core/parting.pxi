@@ -1,0 +1,121 @@
+# core/parting.pxi — sessions that end, and whom that is told
+#   Owns:  ending a session with its hooks; the share of a turn that looks for those that are over;
+#          who gives way when the table is full
+#   Uses:  clock, lock, tables, vault, session, expiry, cookie, dispatch, store, visit, personal,
+#          entry
+#   Never: a session that a request is being given: it is noted, and ends when that has been done
+#   Holds: who ends a session does so once, and tells after it has gone
+
+cdef struct parting_t:              # found to be over while looking
+    uint32_t slot
+    uint8_t id[VAULT_ID_SIZE]
+
+cdef parting_t parting_noted[2 * COOKIE_MATCH_MAX]
+cdef int parting_noted_count
+cdef int64_t parting_full_logged_ms      # when it was said last that the table is full
+
+
+cdef void parting_note(uint32_t slot, const uint8_t* id) noexcept nogil:
+    """It will be ended when what the request brings is known: those who are told may ask for its
+    session."""
+    global parting_noted_count
+    if parting_noted_count < 2 * COOKIE_MATCH_MAX:
+        parting_noted[parting_noted_count].slot = slot
+        memcpy(parting_noted[parting_noted_count].id, id, VAULT_ID_SIZE)
+        parting_noted_count += 1
+
+
+cdef int parting_end_noted() except -1:
+    global parting_noted_count
+    cdef parting_t over[2 * COOKIE_MATCH_MAX]
+    cdef int count = parting_noted_count
+    cdef int i
+    memcpy(over, parting_noted, sizeof(over))
+    parting_noted_count = 0
+    for i in range(count):
+        parting_end(over[i].slot, over[i].id, &visit_vault.shared.counts.expired)
+    return 0
+
+
+cdef bint parting_end(uint32_t slot, const uint8_t* id, uint64_t* counter) except -1:
+    """Ends a session and tells those who want to know; False: another was quicker."""
+    cdef vault_t* v = visit_vault
+    cdef uint32_t version = session_version(v, slot, id)
+    cdef Session last = None
+    if visit_policy.hears_stop or (visit_policy.hears_logout and version & VAULT_LOGGED):
+        last = entry_last(slot, id)
+    if not session_remove(v, slot, id, counter):
+        return False
+    parting_part(slot)
+    if last is not None:
+        if version & VAULT_LOGGED and visit_policy.hears_logout:
+            parting_tell("logout", last)
+        if visit_policy.hears_stop:
+            parting_tell("stop", last)
+    return True
+
+
+cdef void parting_part(uint32_t slot) noexcept nogil:
+    """The connection that used it last forgets it, if it is one of this process and has not met
+    another since."""
+    cdef uint32_t at = visit_connection[slot]
+    if tables_connection != NULL and at < tables_highest_used \
+            and tables_connection[at].session_slot == <int32_t>slot:
+        tables_connection[at].session_slot = -1
+
+
+cdef bint parting_tell(str event, subject) except -1:
+    """Calls the hooks of an event; False: one of them refuses, or has failed."""
+    try:
+        return dispatch_host.session_event(event, subject) is not False
+    except BaseException as problem:
+        dispatch_keep_interrupt(problem)
+        dispatch_log(1, f"on_session {event}: {type(problem).__name__}: {problem}")
+    return False
+
+
+cdef int parting_expire() except -1:
+    """This turn's share of looking for sessions that are over."""
+    cdef vault_t* v = visit_vault
+    cdef uint8_t id[VAULT_ID_SIZE]
+    cdef uint32_t share = expiry_due(v)
+    cdef uint32_t now_s = vault_now_s(v)
+    cdef uint32_t version
+    cdef int64_t slot
+    if share == 0:
+        return 0
+    expiry_done(v, share)
+    while True:                        # ends: the share is used up
+        slot = expiry_next(v, now_s, &share)
+        if slot < 0:
+            return 0
+        version = lock_load(&v.heads[slot].version)
+        memcpy(id, v.heads[slot].id[version & 1], VAULT_ID_SIZE)
+        if lock_load(&v.heads[slot].version) == version and version & VAULT_LIVE:
+            parting_end(<uint32_t>slot, id, &v.shared.counts.expired)
+
+
+cdef bint parting_make_room(bint for_login) except -1:
+    """The table is full: the anonymous session that has been idle longest gives way to a login;
+    to others only if it is over anyway."""
+    cdef vault_t* v = visit_vault
+    cdef uint8_t id[VAULT_ID_SIZE]
+    cdef int64_t slot = expiry_give_way(v, id)
+    cdef uint32_t version
+    if slot < 0:
+        return False
+    version = session_version(v, <uint32_t>slot, id)
+    if version and session_is_over(v, <uint32_t>slot, version, vault_now_s(v)):
+        return parting_end(<uint32_t>slot, id, &v.shared.counts.expired)
+    return for_login and parting_end(<uint32_t>slot, id, &v.shared.counts.evicted)
+
+
+cdef int parting_note_full() except -1:
+    """Counted each time, said once a second."""
+    global parting_full_logged_ms
+    store_count_refused(visit_vault)
+    if clock_now_ms - parting_full_logged_ms > 1000:
+        parting_full_logged_ms = clock_now_ms
+        dispatch_log(2, f"the table of {visit_vault.capacity} sessions is full: answering 503 "
+                        "(maxSessions)")
+    return 0
