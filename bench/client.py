@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from exchange import Answer, Wrong, decoded, exchange
+from jar import session_options
 from places import BIN, SCRATCH
 from servers import CLIENT_CORE, SERVER_CORE, Server, core_idle_ticks
-from visitors import session_options
 from workload import Workload, asking_again
 
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")

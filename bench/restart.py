@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import jar
 import peers
-import visitors
 from exchange import Wrong, decoded
 from layout import lay_out, spread, verdict
 from measure import as_dict, judged, summary
@@ -53,7 +53,7 @@ class Case:
 
     def fill(self, server: Server) -> None:
         counter = replace(WORKLOADS["session-100"], sessions=self.count)
-        self.cookies = visitors.begin(server, counter)
+        self.cookies = jar.begin(server, counter)
 
     def time(self, server: Server) -> None:
         self.times.append(server.started_ms)
@@ -61,7 +61,7 @@ class Case:
     def come_back(self, server: Server) -> None:
         """Each visitor, whose second visit this is."""
         request = WORKLOADS["session-100"].request
-        found = [decoded(answer) for answer in visitors.ask(server, request, self.cookies)]
+        found = [decoded(answer) for answer in jar.ask(server, request, self.cookies)]
         self.missing = len(found) - found.count(b"2")
 
 

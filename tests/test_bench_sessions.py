@@ -32,19 +32,19 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The modules of bench/ that know sessions, the two C programs built."""
     monkeypatch.syspath_prepend(str(BENCH))
     import exchange
+    import jar
     import measure
     import peers
     import places
     import restart
     import sessions
-    import visitors
     import workload
     import workloads
 
     places.prepare()
     return SimpleNamespace(
         exchange=exchange, measure=measure, peers=peers, places=places, restart=restart,
-        sessions=sessions, visitors=visitors, workload=workload, workloads=workloads,
+        sessions=sessions, jar=jar, workload=workload, workloads=workloads,
     )  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def begun(bench: Any, count_of: Callable[[str], int], in_cookie: bool) -> Any:
     visit = bench.workloads.WORKLOADS["session-100"]
     with counting_server(count_of) as port:
         peer = SimpleNamespace(name="one", state_in_cookie=in_cookie)
-        return bench.visitors.session_options(SimpleNamespace(port=port, peer=peer), visit)[-2:]
+        return bench.jar.session_options(SimpleNamespace(port=port, peer=peer), visit)[-2:]
 
 
 def test_counts_in_a_cookie_stay(bench: Any) -> None:
