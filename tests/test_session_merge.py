@@ -226,6 +226,36 @@ def test_login_elsewhere_is_not_undone(pair):
     assert pair.data() == {"n": 1, "l": [1], "a": 1}
 
 
+SECRET = [["set", "iban", "secret"], ["login", "", 5]]
+
+
+@pytest.mark.parametrize("steps", [
+    [["set", "mine", 1]], [["clear", "", 0], ["set", "mine", 1]], [["refresh_csrf", "", 0]],
+])  # fmt: skip
+def test_who_had_the_old_id_sees_nothing_of_a_login_elsewhere(pair, steps):
+    """Keys that were set before the login took effect are put beside it, and no more: the session
+    of a request that was under way showed the login, its data and its new id, took its token, and
+    emptied it.
+    """
+    kept = []
+    look = [lambda session: kept.append(session) or session.get("n")]
+    pair.do_here([look, ["theirs", SECRET], *steps])
+    (row,) = pair.table.records()
+    assert row[5] == 5
+    mine = {"mine": 1} if ["set", "mine", 1] in steps else {}
+    assert msgspec.msgpack.decode(row[10]) == {"n": 1, "l": [1], "iban": "secret", **mine}
+    session = kept.pop()
+    assert (session.exists, session.id, session.uid, dict(session)) == (False, "", 0, {})
+
+
+def test_login_here_over_a_login_elsewhere_gets_a_session_of_its_own(pair):
+    """It took over the other's, with his data."""
+    pair.do_here([[lambda session: session.get("n")], ["theirs", SECRET], ["login", "", 7]])
+    found = {row[5]: msgspec.msgpack.decode(row[10]) for row in pair.table.records()}
+    assert found == {5: {"n": 1, "l": [1], "iban": "secret"}, 7: {"n": 1, "l": [1]}}
+    assert pair.visitor.get("/who").body.startswith(b"7 ")
+
+
 def test_login_here_keeps_what_was_written_elsewhere(pair):
     pair.do_here([["login", "", 7], ["theirs", [["set", "b", 2]]], ["set", "a", 1]])
     assert pair.visitor.get("/who").body.startswith(b"7 ")

@@ -1,6 +1,6 @@
 # core/declared.pxi — sessions whose fields an application has declared
 #   Owns:  class SessionField: a field of a record of fixed size; adding, merging by fields
-#   Uses:  vault, session, store, visit, personal, settle, tally
+#   Uses:  vault, session, store, visit, personal, entry, settle, tally
 #   Never: encoding; how a record is laid out
 #   Holds: a field lies within its record; numbers are little endian, texts have their length first
 
@@ -146,22 +146,26 @@ cdef int declared_mark_all(Session s) except -1:
 
 cdef int declared_merge(Session s, const uint8_t* data, uint32_t size) except -1:
     """Another's record, with the fields that this request has changed."""
-    cdef bytearray mine = s.record
-    cdef uint64_t changed[PERSONAL_WORD_COUNT]
-    cdef SessionField field
-    cdef size_t width
-    memcpy(changed, s.changed_fields, sizeof(changed))
-    s.record = bytearray(personal_defaults)
-    declared_load(s, data, size)
-    for field in declared_fields():
-        if changed[field.index >> 6] >> (field.index & 63) & 1:
-            width = field.size + 2 if field.code >= DECLARED_STR \
-                else 1 if field.code == DECLARED_BOOL else 8
-            memcpy(declared_at(field, s, width),
-                   <uint8_t*>PyByteArray_AS_STRING(mine) + field.offset, width)
-    memcpy(s.changed_fields, changed, sizeof(changed))
+    s.record = bytearray(declared_merged(s, data, size))
     s.record_changed = True
     return 0
+
+
+cdef bytes declared_merged(Session s, const uint8_t* data, uint32_t size):
+    """The same, given and not kept."""
+    cdef bytearray merged = bytearray(personal_defaults)
+    cdef SessionField field
+    cdef size_t width
+    if size == <uint32_t>len(merged):
+        memcpy(PyByteArray_AS_STRING(merged), data, size)
+    for field in declared_fields():
+        if s.changed_fields[field.index >> 6] >> (field.index & 63) & 1:
+            width = field.size + 2 if field.code >= DECLARED_STR \
+                else 1 if field.code == DECLARED_BOOL else 8
+            if field.offset + width <= <size_t>len(merged):
+                memcpy(PyByteArray_AS_STRING(merged) + field.offset,
+                       PyByteArray_AS_STRING(s.record) + field.offset, width)
+    return bytes(merged)
 
 
 cdef list declared_fields():
@@ -186,8 +190,8 @@ cdef object declared_add(Session s, str name, amount):
         if declared_try_add(s, field, total):
             return total
         if settle_merge(s) is None and not (
-                settle_follow(s, False) and settle_merge(s) is not None):
-            settle_gone(s)
+                settle_follow(s) and settle_merge(s) is not None):
+            entry_blank(s)
             raise RuntimeError("the session has been ended by another request")
     raise RuntimeError(f"a session was changed by others {SETTLE_TRY_MAX} times in a row")
 

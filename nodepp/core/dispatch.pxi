@@ -79,7 +79,7 @@ cdef int dispatch_request "dispatch_request"(connection_t* c, request_t* r) exce
     head.keep_alive = r.head.minor == 0
     if unlikely_(visit_warm):
         visit_ahead(r, stats.requests)
-    if unlikely_(not locate_path(r, &match)):
+    if unlikely_(not locate_path(r, &match, locate_decoded)):
         return dispatch_nowhere(c, r, &head)
     if unlikely_(rules_host_count) and admit_refuse(c, r, &match, &head):
         return 0
@@ -145,7 +145,7 @@ cdef bint dispatch_would_refuse(const request_t* r) noexcept:
     cdef match_t match
     if locate_router.fallback.callable != NULL:
         return False
-    locate_route(r, &match)
+    locate_route(r, &match, locate_decoded)
     return match.handler == NULL
 
 

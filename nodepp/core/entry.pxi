@@ -99,6 +99,16 @@ cdef int entry_login(Session s, uid, level, name, bint keep) except -1:
     return 0
 
 
+cdef int entry_anew(Session s) except -1:
+    """The session that somebody logs in to has been ended, or is another's by now: he gets one of
+    his own, with what this request knows."""
+    store_start(visit_table, visit_agent((<Request>s.request).r), s.key, &s.slot)
+    s.version = session_version(visit_vault, s.slot, s.key)
+    visit_meet((<Request>s.request).connection, s.slot)
+    s.cookie_due = True
+    return entry_rekey(s)
+
+
 cdef int entry_rekey(Session s) except -1:
     """It gets another id when the request is settled: this one."""
     ident_draw(s.new_key, VAULT_ID_SIZE)

@@ -18,9 +18,9 @@ cdef int locate_publish(Snapshot snapshot) except -1:
     return 0
 
 
-cdef inline bint locate_path(const request_t* r, match_t* match) noexcept:
+cdef inline bint locate_path(const request_t* r, match_t* match, uint8_t* decoded) noexcept:
     """Notes the path that is looked for, decoded once and without dot segments; False: there is
-    none."""
+    none. `decoded` has room for it, and is the caller's as long as the match is in use."""
     cdef const uint8_t* path = r.data + r.head.path_start
     cdef size_t size = r.head.path_size
     cdef Py_ssize_t resolved
@@ -30,10 +30,10 @@ cdef inline bint locate_path(const request_t* r, match_t* match) noexcept:
         path = <const uint8_t*>b"/"
         size = 1
     if unlikely_(r.head.path_escaped) or target_has_dots(path, size):
-        resolved = target_resolve(path, size, r.head.path_escaped, locate_decoded)
+        resolved = target_resolve(path, size, r.head.path_escaped, decoded)
         if resolved < 0:
             return False
-        path = locate_decoded
+        path = decoded
         size = resolved
     match.path = path
     match.size = size
@@ -41,12 +41,12 @@ cdef inline bint locate_path(const request_t* r, match_t* match) noexcept:
     return True
 
 
-cdef inline bint locate_route(const request_t* r, match_t* match) noexcept:
+cdef inline bint locate_route(const request_t* r, match_t* match, uint8_t* decoded) noexcept:
     """Which handler it would be; False: there is no path."""
     match.capture_count = 0
     match.handler = NULL
     match.endpoint = NULL
-    if not locate_path(r, match):
+    if not locate_path(r, match, decoded):
         return False
     route_find(locate_router, r.head.method, match)
     return True
@@ -60,11 +60,13 @@ cdef inline PyObject* locate_file(const request_t* r, const match_t* match) noex
 
 
 cdef dict locate_params(const request_t* r):
-    """The parameters of the path, matched once more: few handlers ask for them in this way."""
+    """The parameters of the path, matched once more: few handlers ask for them in this way. In room
+    of its own: another request may be on its way to its handler."""
+    cdef bytes decoded = PyBytes_FromStringAndSize(NULL, r.head.path_size)
     cdef match_t match
     cdef int i
     params = {}
-    locate_route(r, &match)
+    locate_route(r, &match, <uint8_t*>PyBytes_AS_STRING(decoded))
     if match.handler != NULL:
         for i in range(match.capture_count):
             params[(<tuple>match.handler.names)[i]] = route_convert(&match.captures[i])

@@ -41,7 +41,6 @@ cdef class Session:
     cdef uint32_t began_s
     cdef uint32_t seen_s
     cdef bint cookie_due               # its cookie must be said (anew)
-    cdef bint blind                    # it is another's by now: what was changed goes there unseen
     cdef bint ended                    # logged out by this request: its cookies must go
     cdef bint keep
     cdef session_copy_t meta
@@ -346,7 +345,7 @@ cdef void personal_see(Session s) noexcept:
 
 cdef void personal_reset(Session s) noexcept:
     s.live = s.local = s.fresh = s.loaded = s.rekeyed = s.altered = s.cookie_due = False
-    s.entering = s.blind = False
+    s.entering = False
     s.ended = s.keep = s.cleared = s.nested = s.record_changed = False
     s.held = None
     s.base = s.label = s.shown_id = None

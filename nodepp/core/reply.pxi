@@ -74,9 +74,9 @@ cdef int reply_forbid_caches(Request req) except -1:
     """What depends on who asks is not for a cache between (RFC 9111 §7.3), unless the handler has
     said so; with the cookie of a session in it, whatever he has said."""
     if req.keyed:
-        req.lines[:] = [entry for entry in req.lines
-                        if entry[0] not in (b"cache-control", b"expires")]
-    elif req.lines is not None:
+        req.lines[:] = [entry for entry in req.lines if b"no-store" in entry[1]
+                        or entry[0] not in (b"cache-control", b"expires")]
+    if req.lines is not None:
         for name, _ in req.lines:
             if name == b"cache-control":
                 return 0

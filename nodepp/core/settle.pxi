@@ -1,7 +1,7 @@
 # core/settle.pxi — what a request has changed of its session takes effect
 #   Owns:  encoding, writing back, merging with what others have written; the cookies
 #   Uses:  limits, vault, ident, session, headers, context, reply, dispatch, store, visit,
-#          parting, personal, entry, declared
+#          parting, personal, entry, leave, declared
 #   Never: Python under the lock
 #   Holds: of two who change a session at once neither loses a key; of one key the later counts
 
@@ -155,38 +155,28 @@ cdef int settle_write(Session s, bytes data) except -1:
                                  vault_now_s(visit_vault))
         if outcome == SESSION_DONE:
             settle_done(s, id, data)
-            if s.blind:
-                settle_gone(s)
             return 0
         if outcome == SESSION_TWICE:   # once in 2^64 draws at most
             entry_rekey(s)
-        if outcome == SESSION_GONE and settle_follow(s, s.seen_uid == 0):
+        if outcome == SESSION_GONE and settle_follow(s):
             outcome = SESSION_MOVED
         if outcome == SESSION_MOVED:
             data = settle_merge(s)
             outcome = SESSION_GONE if data is None else SESSION_MOVED
-        if outcome == SESSION_GONE:
-            settle_gone(s)
+        if outcome == SESSION_GONE and not s.entering:
+            leave_behind(s)
             return 0
+        if outcome == SESSION_GONE:
+            entry_anew(s)              # who logs in has a session then
         settle_check_size(s, data)
     raise RuntimeError(f"a session was changed by others {SETTLE_TRY_MAX} times in a row")
 
 
-cdef void settle_gone(Session s) noexcept:
-    """Another request has ended it: nothing is written any more, and no cookie said."""
-    s.live = s.rekeyed = s.altered = s.entering = s.cookie_due = s.record_changed = False
-    s.meta.uid = 0
-    s.meta.level = 0
-
-
-cdef bint settle_follow(Session s, bint into_login) except -1:
+cdef bint settle_follow(Session s) except -1:
     """Another request has given the session a new id, whose cookie is on its way: this one goes on
-    with it, and need not renew it again. `into_login`: also if somebody has logged in meanwhile;
-    what this request has changed is put beside what he has, but it sees nothing of that, nor of the
-    new id: who had the old one need not be him."""
-    if not session_follow(visit_vault, s.slot, s.meta.serial, s.seen_uid, into_login, s.key):
+    with it, and need not renew it again. Not if who is logged in is another by now."""
+    if not session_follow(visit_vault, s.slot, s.meta.serial, s.seen_uid, False, s.key):
         return False
-    s.blind = into_login and not s.entering
     s.cookie_due = s.rekeyed = s.entering
     return True
 
@@ -247,10 +237,6 @@ cdef bytes settle_merge(Session s):
     if version == 0:
         return None
     settle_take_meta(s, &meta, name, version)
-    if s.entering and meta.uid and meta.uid != s.meta.uid:
-        # Somebody else has logged in meanwhile: his data do not come along.
-        s.cleared = True
-        meta.data_size = 0
     if personal_defaults is not None:
         declared_merge(s, visit_scratch, meta.data_size)
         return bytes(s.record)
@@ -343,6 +329,9 @@ cdef str settle_cookie(int which, str value, int64_t max_age_s, bint secure):
 
 
 cdef int settle_set_cookie(Request req, int which, str value, int64_t max_age_s) except -1:
+    cdef bytes mine = b"Set-Cookie: " + visit_name[which].text[:visit_name[which].size] + b"="
+    if req.lines is not None:          # said before the page of an error began a session
+        req.lines[:] = [entry for entry in req.lines if not entry[1].startswith(mine)]
     reply_add_line(req, "Set-Cookie", settle_cookie(which, value, max_age_s,
                                                     req.scheme == "https"))
     return 0

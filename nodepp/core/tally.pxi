@@ -1,6 +1,6 @@
 # core/tally.pxi — adding to a number of a session, whoever else does
 #   Owns:  read, add, and write if nobody was quicker; what is brought up to date by that
-#   Uses:  vault, session, store, visit, personal, alter, settle, declared
+#   Uses:  vault, session, store, visit, personal, alter, entry, settle, declared
 #   Never: what else the request has changed: that waits for its end
 #   Holds: a sum that was given has been written
 
@@ -21,10 +21,10 @@ cdef object tally_add(Session s, str name, amount):
         return total
     for i in range(SETTLE_TRY_MAX):
         latest = settle_unpack(s.base) if i == 0 else tally_latest(s)
-        if latest is None and settle_follow(s, False):
+        if latest is None and settle_follow(s):
             latest = tally_latest(s)
         if latest is None:
-            settle_gone(s)
+            entry_blank(s)
             raise RuntimeError("the session has been ended by another request")
         total = tally_sum(latest, name, amount)
         latest[name] = total

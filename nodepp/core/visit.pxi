@@ -48,11 +48,12 @@ cdef uint8_t* visit_scratch            # data of one session; one owner at a tim
 cdef int visit_open_room(SessionTable table, dict settings, host) except -1:
     """Takes the settings of an engine that opens."""
     global visit_table, visit_vault, visit_scratch, visit_connection, vault_in_use
-    global visit_warm, parting_full_logged_ms
+    global visit_warm, parting_full_logged_ms, parting_noted_count
     events = getattr(host, "session_events", frozenset())
     visit_now.number = visit_shown.number = 0
     visit_warm = False
     parting_full_logged_ms = clock_now_ms - 10000
+    parting_noted_count = 0
     expiry_open()
     visit_policy.bind_agent = settings.get("session_bind_agent", True)
     visit_policy.for_bots = settings.get("sessions_for_bots", False)
@@ -243,22 +244,27 @@ cdef uint32_t visit_agent(const request_t* r) noexcept:
     several. 0: nothing."""
     cdef const field_t* field
     cdef const host_t* site
-    cdef uint64_t hash = 0
-    cdef uint64_t salt
-    if visit_policy.bind_agent:
-        salt = ~visit_vault.place_salt
-        field = request_find_field(r, <const uint8_t*>b"user-agent", 10)
-        hash = salt
-        if field != NULL:
-            hash += scan_hash(r.data + field.value_start, field.value_size)
-    if locate_snapshot is not None and locate_snapshot.host_count > 1:
-        site = snapshot_host(locate_snapshot, r.data + r.head.host_start, r.head.host_size)
-        hash = hash * 31 + scan_hash(<const uint8_t*>PyBytes_AS_STRING(<object>site.name),
-                                     PyBytes_GET_SIZE(<object>site.name))
-    if hash == 0:
+    cdef bint several = locate_snapshot is not None and locate_snapshot.host_count > 1
+    cdef uint64_t hash = ~visit_vault.place_salt
+    if not several and not visit_policy.bind_agent:
         return 0
-    hash *= <uint64_t>0x9E3779B97F4A7C15
-    return <uint32_t>(hash >> 32) | 1
+    if several:
+        # Mixed before the browser comes in: nobody can choose one that makes up for the site.
+        site = snapshot_host(locate_snapshot, r.data + r.head.host_start, r.head.host_size)
+        hash = visit_mix(hash ^ scan_hash(<const uint8_t*>PyBytes_AS_STRING(<object>site.name),
+                                          PyBytes_GET_SIZE(<object>site.name)))
+    if visit_policy.bind_agent:
+        field = request_find_field(r, <const uint8_t*>b"user-agent", 10)
+        if field != NULL:
+            hash ^= scan_hash(r.data + field.value_start, field.value_size)
+    return <uint32_t>(visit_mix(hash) >> 32) | 1
+
+
+cdef inline uint64_t visit_mix(uint64_t x) noexcept nogil:
+    """Each bit of the result depends on all; as MurmurHash3 ends."""
+    x = (x ^ x >> 33) * <uint64_t>0xFF51AFD7ED558CCD
+    x = (x ^ x >> 33) * <uint64_t>0xC4CEB9FE1A85EC53
+    return x ^ x >> 33
 
 
 cdef int visit_count_guess(connection_t* c) except -1:
