@@ -58,15 +58,18 @@ def crowd(table, seed: int, count: int) -> tuple[int, int, list[str]]:
 
 def test_four_processes_take_the_room_of_anonymous_visitors_once_each():
     """Ninety logins for sixty places: those who came first, whoever served them, and no session is
-    pushed out twice or under a login."""
+    pushed out twice or under a login. When nobody else is left, a session that was begun for a
+    login under way may be pushed out before that has taken effect: it begins another, or is
+    refused.
+    """
     table = _core.SessionTable(60, 64)
     begun(table, 60)
     reports = at_once(*[(crowd, table, seed, 24) for seed in range(1, 5)])
     assert sum(logins for logins, _, _ in reports) == 60
     assert sum(refusals for _, refusals, _ in reports) == 36
-    assert sum(events.count("stop") for _, _, events in reports) == 60
+    stops = sum(events.count("stop") for _, _, events in reports)
     assert all(record[5] for record in table.records()) and len(table) == 60
-    assert table.stats()["sessions_evicted"] == 60
+    assert stops == table.stats()["sessions_evicted"] >= 60
     assert table.check() == []
     table.close()
 

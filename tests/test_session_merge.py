@@ -510,3 +510,26 @@ def test_session_begun_in_one_process_goes_on_in_another(pair):
     assert pair.elsewhere.ask(pair.visitor, "/count").body == b"1"
     assert pair.visitor.get("/count").body == b"2"
     assert pair.elsewhere.ask(pair.visitor, "/count").body == b"3"
+
+
+def test_cookie_of_just_before_a_renewal_does_not_delete_its_successor(pair):
+    """Two requests of a page; one renewed the id, and the answer of the other took the new cookie
+    away, for it had shown a login cookie and begun a session of its own.
+    """
+    pair.do_here([["login", "", 7]])
+    before = dict(pair.visitor.jar)
+    pair.do_here([["renew", "", 0]])
+    now = dict(pair.visitor.jar)
+    assert before != now
+    pair.visitor.jar = before
+    answer = pair.visitor.get("/do?steps=" + urllib.parse.quote('[["set", "x", 1]]'))
+    assert not any(name == "Set-Cookie" and value.startswith("ls=")
+                   for name, value in answer.fields)
+
+
+def test_id_that_another_request_has_given_is_not_shown(pair):
+    ids = []
+    note = [lambda session: ids.append(session.id) or session.get("n")]
+    pair.do_here([note, ["theirs", [["renew", "", 0]]], ["add", "n", 1], note])
+    assert ids[0] and ids[1] == ""
+    assert pair.data()["n"] == 2

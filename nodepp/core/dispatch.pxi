@@ -240,6 +240,7 @@ cdef int dispatch_miss_with(connection_t* c, request_t* r, head_t* head, int sta
     cdef mark_t mark
     output_mark(&mark)
     req.lines = lines
+    req.guarded = admit_guards         # also that there is nothing is not for everybody
     dispatch_fail(req, head, status, None, &mark)
     return dispatch_end(c, r, req, head)
 

@@ -24,9 +24,11 @@ cdef int entry_begin(Session s, bint for_login) except -1:
             raise
         store_start(visit_table, visit_agent(req.r), s.key, &s.slot)
     s.live = s.fresh = s.cookie_due = True
-    s.ended = False
     s.loaded = False
     personal_load(s)
+    if not s.live:                     # of a full table another login has taken it already
+        parting_note_full()
+        raise SessionsExhausted(f"the table of {visit_vault.capacity} sessions is full")
     visit_meet(req.connection, s.slot)
     if visit_policy.hears_start and not parting_tell("start", req):
         parting_end(s.slot, s.key, &visit_vault.shared.counts.ended)
@@ -104,6 +106,9 @@ cdef int entry_anew(Session s) except -1:
     his own, with what this request knows."""
     store_start(visit_table, visit_agent((<Request>s.request).r), s.key, &s.slot)
     s.version = session_version(visit_vault, s.slot, s.key)
+    memcpy(&s.meta.serial, s.key + 8, 4)
+    s.fresh = True
+    s.followed = False
     visit_meet((<Request>s.request).connection, s.slot)
     s.cookie_due = True
     return entry_rekey(s)

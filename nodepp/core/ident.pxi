@@ -105,9 +105,11 @@ cdef inline uint32_t ident_place(const vault_t* v, const uint8_t* whole) noexcep
 
 
 cdef int ident_open(vault_t* v) except -1:
-    """Derives what hides slots from the key."""
+    """Derives from the key what hides slots, and what browsers are told apart by."""
     cdef bytes salt = ident_hash(v, b"place", 8)
     memcpy(&v.place_salt, PyBytes_AS_STRING(salt), 8)
+    salt = ident_hash(v, b"agent", 8)
+    memcpy(&v.agent_salt, PyBytes_AS_STRING(salt), 8)
     return 0
 
 

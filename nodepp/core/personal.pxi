@@ -41,6 +41,7 @@ cdef class Session:
     cdef uint32_t began_s
     cdef uint32_t seen_s
     cdef bint cookie_due               # its cookie must be said (anew)
+    cdef bint followed                 # to an id that another request has given it
     cdef bint ended                    # logged out by this request: its cookies must go
     cdef bint keep
     cdef session_copy_t meta
@@ -64,10 +65,11 @@ cdef class Session:
 
     @property
     def id(self) -> str:
-        """The id as its cookie has it, "" without a session. Treat it as a password."""
+        """The id as its cookie has it. Treat it as a password. "" without a session, and if another
+        request has renewed it meanwhile: who knew the old one need not be him."""
         if self.shown_id is not None and self.request == NULL:
             return self.shown_id
-        if not self.live or visit_vault == NULL:
+        if not self.live or visit_vault == NULL or self.followed and not self.rekeyed:
             return ""
         return ident_text(visit_vault, entry_key(self), self.slot).decode("ascii")
 
@@ -335,7 +337,7 @@ cdef void personal_see(Session s) noexcept:
     try:
         personal_load(s)
         s.shown_id = ""
-        if s.live:
+        if s.live and not s.followed:
             s.shown_id = ident_text(visit_vault, s.key, s.slot).decode("ascii")
         if personal_defaults is None:
             personal_values(s)
@@ -345,7 +347,7 @@ cdef void personal_see(Session s) noexcept:
 
 cdef void personal_reset(Session s) noexcept:
     s.live = s.local = s.fresh = s.loaded = s.rekeyed = s.altered = s.cookie_due = False
-    s.entering = False
+    s.entering = s.followed = False
     s.ended = s.keep = s.cleared = s.nested = s.record_changed = False
     s.held = None
     s.base = s.label = s.shown_id = None

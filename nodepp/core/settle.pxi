@@ -161,8 +161,11 @@ cdef int settle_write(Session s, bytes data) except -1:
         if outcome == SESSION_GONE and settle_follow(s):
             outcome = SESSION_MOVED
         if outcome == SESSION_MOVED:
-            data = settle_merge(s)
-            outcome = SESSION_GONE if data is None else SESSION_MOVED
+            merged = settle_merge(s)
+            if merged is None:
+                outcome = SESSION_GONE
+            else:
+                data = merged
         if outcome == SESSION_GONE and not s.entering:
             leave_behind(s)
             return 0
@@ -178,6 +181,7 @@ cdef bint settle_follow(Session s) except -1:
     if not session_follow(visit_vault, s.slot, s.meta.serial, s.seen_uid, False, s.key):
         return False
     s.cookie_due = s.rekeyed = s.entering
+    s.followed = True
     return True
 
 
@@ -292,8 +296,9 @@ cdef int settle_discard(Request req) except -1:
 
 
 cdef int settle_say_cookies(Request req, Session s) except -1:
-    """The cookie of the session, if it is new or another; those that lead nowhere are taken back:
-    of a logout, of the other kind, and what was never ours."""
+    """The cookie of the session, if it is new or another. Taken back are those of a logout, the
+    other kind at a login, and what was never ours. One of ours that leads nowhere stays: perhaps
+    the answer that brings its successor is on its way, and that would be deleted."""
     cdef int mine = -1
     cdef int which
     if s.live:
@@ -304,7 +309,8 @@ cdef int settle_say_cookies(Request req, Session s) except -1:
             settle_set_cookie(req, which, text.decode("ascii"),
                               visit_vault.keep_s if s.keep else -1)
             req.keyed = True
-        elif which != mine and s.shown >> which & 1:
+        elif which != mine and s.shown >> which & 1 and (
+                s.ended or s.forged or mine == VISIT_LOGIN and s.cookie_due):
             settle_set_cookie(req, which, "", 0)
     s.cookie_due = s.ended = s.forged = False
     s.shown = 0

@@ -88,6 +88,7 @@ cdef struct vault_t:                   # a table as this process sees it
     size_t index_size
     uint8_t secret[VAULT_KEY_SIZE]
     uint64_t place_salt                # made of it, and no more can be learnt of it
+    uint64_t agent_salt                # likewise
     bint checks                        # a checksum may be asked for one day: it is a file
     bint secret_is_new                 # ids of before the start cannot be told from forged ones
     # How long sessions live, seconds

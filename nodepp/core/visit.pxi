@@ -245,7 +245,7 @@ cdef uint32_t visit_agent(const request_t* r) noexcept:
     cdef const field_t* field
     cdef const host_t* site
     cdef bint several = locate_snapshot is not None and locate_snapshot.host_count > 1
-    cdef uint64_t hash = ~visit_vault.place_salt
+    cdef uint64_t hash = visit_vault.agent_salt
     if not several and not visit_policy.bind_agent:
         return 0
     if several:
