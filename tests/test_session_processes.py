@@ -28,7 +28,7 @@ def live(table, seed: int, weights: tuple, steps: int) -> dict[bytes, bytes]:
             try:
                 model[table.start(seed)] = b""
             except _core.SessionsExhausted:
-                assert len(model) < table.capacity     # the others have it; by now perhaps no more
+                assert len(model) <= table.capacity    # the others have it; by now perhaps no more
             continue
         id = generator.choice(list(model))
         if what == "write":
