@@ -24,6 +24,7 @@ include "core/calendar.pxi"
 include "core/lock.pxi"
 
 # floor 1: what is kept
+include "core/fork.pxi"
 include "core/memory.pxi"
 include "core/tables.pxi"
 include "core/vault.pxi"
@@ -107,6 +108,7 @@ include "core/reader.pxi"
 include "core/loop.pxi"
 include "core/download.pxi"
 include "core/house.pxi"
+include "core/child.pxi"
 include "core/engine.pxi"
 
 # beside: doors for the tests

@@ -41,6 +41,14 @@ cdef void accesslog_flush() noexcept:
     accesslog_used = 0
 
 
+cdef void accesslog_forget() noexcept nogil:
+    """In a child: the lines that wait are the parent's to write."""
+    global accesslog_fd, accesslog_kind, accesslog_used
+    accesslog_fd = -1
+    accesslog_kind = ACCESSLOG_OFF
+    accesslog_used = 0
+
+
 cdef inline void accesslog_turn() noexcept:
     if accesslog_used and (accesslog_used > ACCESSLOG_ROOM // 2
                            or clock_wall_s != accesslog_flushed_s):

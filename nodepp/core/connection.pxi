@@ -71,7 +71,8 @@ cdef void connection_end(connection_t* c) noexcept:
     """Closes the descriptor and gives all back. The stream must have been ended before."""
     ensure(c.stream == NULL)
     poller_remove(c.fd, c.interest)
-    posix_close(c.fd)
+    transport_close(c.fd)
+    c.fd = -1
     deadline_clear(c)
     connection_leave_starved(c)
     if c.request != NULL:
@@ -81,6 +82,23 @@ cdef void connection_end(connection_t* c) noexcept:
         output_free_rest(c.pending)
         c.pending = NULL
     tables_give(c)
+
+
+cdef void connection_forget() noexcept nogil:
+    """In a child: closes its copies, and those of the files that bodies are collected in."""
+    cdef connection_t* c
+    cdef uint32_t slot
+    if tables_connection == NULL:
+        return
+    for slot in range(tables_highest_used):
+        c = &tables_connection[slot]
+        if c.state == CONNECTION_FREE or c.fd < 0:
+            continue
+        posix_close(c.fd)
+        c.fd = -1
+        if c.request != NULL and c.request.collecting and c.request.body.spool_fd >= 0:
+            posix_close(c.request.body.spool_fd)
+            c.request.body.spool_fd = -1
 
 
 cdef inline void connection_watch(connection_t* c, int interest) noexcept:

@@ -1,6 +1,6 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
 #   Owns:  file or route or fallback; calling the handler; turning its result into an answer
-#   Uses:  limits, tables, output, parser, response, statics, rules, request, accesslog,
+#   Uses:  limits, fork, tables, output, parser, response, statics, rules, request, accesslog,
 #          connection, route, freeze, context, locate, visit, settle, admit, result, stream,
 #          deliver
 #   Never: reading or sending
@@ -269,6 +269,8 @@ cdef int dispatch_call(connection_t* c, request_t* r, const match_t* match,
                                      count | PY_VECTORCALL_ARGUMENTS_OFFSET,
                                      match.handler.names if match.handler.by_name else NULL)
         dispatch_request_now = NULL
+        if unlikely_(fork_orphaned):
+            dispatch_leave(result)
         visit_expected(req._session is not None)
     for i in range(match.capture_count):
         Py_XDECREF(args[2 + i])
@@ -330,6 +332,16 @@ cdef int dispatch_raise() except -1:
     return -1
 
 
+cdef void dispatch_leave(PyObject* result) noexcept:
+    """The handler has forked, and this is the child: the answer is the parent's to give."""
+    try:
+        if result == NULL:
+            dispatch_raise()
+    except BaseException as problem:
+        fork_leave(problem)
+    fork_leave(None)
+
+
 cdef int dispatch_take_exception(Request req, head_t* head, const mark_t* mark) except -1:
     """The handler raised: what it had rendered is dropped, the host makes the page."""
     try:
@@ -377,10 +389,12 @@ cdef int dispatch_fail(Request req, head_t* head, int status, problem,
             result = dispatch_host.error(req, status, problem)
         finally:
             dispatch_request_now = NULL
+        fork_check(None)
         result_answer(req, head, result)
         if problem is not None and head.status >= 500:
             stats.handler_errors += 1
     except BaseException as failure:
+        fork_check(failure)
         dispatch_keep_interrupt(failure)
         stats.handler_errors += 1
         output_rewind(mark)

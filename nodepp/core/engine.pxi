@@ -1,9 +1,9 @@
 # core/engine.pxi — the engine as Python holds it
 #   Owns:  class Engine: settings into limits, opening and closing all rooms in order, figures
-#   Uses:  limits, scan, clock, memory, tables, deadline, poller, transport, readahead, output,
-#          address, body, snapshot, listener, rules, store, accesslog, connection, queue, route,
-#          headers, locate, dispatch, visit, settle, admit, compress, timer, reader, loop,
-#          download, house
+#   Uses:  limits, scan, clock, fork, memory, tables, deadline, poller, transport, readahead,
+#          output, address, body, snapshot, listener, rules, store, accesslog, connection, queue,
+#          route, headers, locate, dispatch, visit, settle, admit, compress, timer, reader, loop,
+#          download, house, child
 #   Never: a request
 #   Holds: one engine is open per process at most, and a turn is never nested
 
@@ -36,6 +36,7 @@ cdef class Engine:
         unknown = set(settings) - engine_keys
         if unknown:
             raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
+        engine_part()
         self.settings = settings
         self.router = router
         self.host = host
@@ -45,10 +46,12 @@ cdef class Engine:
         """Reserves the tables and watches `listeners`: (descriptor, "tcp" or "unix") of bound,
         listening, non-blocking sockets. RuntimeError: an engine is open already. OSError,
         MemoryError: the system refuses."""
-        global engine_open_now
+        global engine_open_now, fork_orphaned
+        engine_part()
         if engine_open_now is not None:
             raise RuntimeError("an engine is open in this process already")
         self.router.freeze()
+        fork_orphaned = False
         engine_open_now = self
         try:
             engine_open_rooms(self, listeners)
@@ -72,6 +75,9 @@ cdef class Engine:
         loop_in_turn = True
         try:
             count = loop_turn(timeout_ms)
+        except BaseException as problem:
+            fork_check(problem)        # a handler of a signal has forked, and raised
+            raise
         finally:
             loop_in_turn = False
         if dispatch_interrupt is not None:
@@ -88,15 +94,17 @@ cdef class Engine:
         the rest after `grace_ms`. May be called from a handler or a signal handler, again with a
         shorter grace too; before open() it is done as soon as that has been."""
         grace_ms = max(0, min(grace_ms, <int64_t>1 << 40))
+        engine_check_parent(self)
         if engine_open_now is self:
             house_stop(grace_ms)
         else:
             self.stop_at_open_ms = grace_ms    # a signal may be quicker than the start
 
     def close(self) -> None:
-        """Closes all connections and gives the tables back; listening sockets are left alone."""
+        """Closes all connections and gives the tables back; listening sockets are left alone.
+        Nothing happens in a child of the process that opened it: there all is closed."""
         global loop_in_turn
-        if engine_open_now is self:
+        if engine_is_open(self):
             if loop_in_turn:
                 raise RuntimeError("close() was called from within a turn: use stop()")
             loop_in_turn = True        # close() of an iterator may call the engine again
@@ -107,7 +115,7 @@ cdef class Engine:
 
     def fileno(self) -> int:
         """The descriptor that another loop can watch (epoll only), else -1."""
-        return poller_epoll_fd if engine_open_now is self else -1
+        return poller_epoll_fd if engine_is_open(self) else -1
 
     def adopt(self, int fd, peer=None) -> int:
         """Takes over a connected, non-blocking stream socket; its slot. `peer`: (ip, port), None
@@ -133,17 +141,20 @@ cdef class Engine:
 
     def every(self, double seconds, callback) -> None:
         """Calls `callback()` every so often, on the engine's thread."""
+        engine_check_parent(self)
         clock_update()
         timer_add(seconds, callback, False)
 
     def later(self, double seconds, callback) -> None:
         """Calls `callback()` once, after that time, on the engine's thread."""
+        engine_check_parent(self)
         clock_update()
         timer_add(seconds, callback, True)
 
     def publish(self, Snapshot snapshot) -> None:
         """Serves these files from now on, in place of those before; None serves none. Answers that
         are under way keep the bytes they began with. May be called before open()."""
+        engine_check_parent(self)
         if snapshot is not None and snapshot.host_count == 0:
             raise ValueError("this Snapshot was never filled")
         self.snapshot = snapshot
@@ -153,6 +164,7 @@ cdef class Engine:
     def set_lists(self, AddressList black, AddressList white) -> None:
         """From now on peers that `black` names, or that `white` does not name, are closed without a
         word; also those that are connected. None: no such list. May be called before open()."""
+        engine_check_parent(self)
         self.black = black
         self.white = white
         if engine_open_now is self:
@@ -167,12 +179,13 @@ cdef class Engine:
 
     def remove_reader(self, int fd) -> None:
         """Ends that; before the descriptor is closed. Nothing happens if it has no reader."""
-        if engine_open_now is self:
+        if engine_is_open(self):
             reader_remove(fd)
 
     def set_access_log(self, int fd, int format) -> None:
         """Writes the access log to `fd` from now on (-1: to nowhere). format: 1 Node++'s line, 2
         combined, 3 JSON."""
+        engine_check_parent(self)
         accesslog_set(fd, format)
 
     def flush_access_log(self) -> None:
@@ -182,20 +195,21 @@ cdef class Engine:
     @property
     def running(self) -> bool:
         """True while open."""
-        return engine_open_now is self
+        return engine_is_open(self)
 
     @property
     def stopping(self) -> bool:
         """True after stop()."""
-        return engine_open_now is self and connection_draining
+        return engine_is_open(self) and connection_draining
 
     @property
     def connection_count(self) -> int:
         """Connections that are open now."""
-        return tables_used_count if engine_open_now is self else 0
+        return tables_used_count if engine_is_open(self) else 0
 
     def stats(self) -> dict:
         """Counters since the engine was opened, and how full its tables are."""
+        engine_check_parent(self)
         return engine_stats(self)
 
 
@@ -210,10 +224,30 @@ cdef set engine_keys = {
     "auth_rules", "guard_loopback", "forged_grace_s"}
 
 
+cdef inline bint engine_is_open(Engine engine) noexcept:
+    return engine_open_now is engine and not fork_orphaned
+
+
 cdef int engine_check_open(Engine engine) except -1:
+    engine_check_parent(engine)
     if engine_open_now is not engine:
         raise RuntimeError("the engine is not open")
     return 0
+
+
+cdef int engine_check_parent(Engine engine) except -1:
+    """A child may have an engine of its own, and leaves that of its parent alone."""
+    if engine_open_now is engine and fork_orphaned:
+        raise RuntimeError("the engine serves in the process that this one was forked from")
+    return 0
+
+
+cdef void engine_part() noexcept:
+    """In a child that makes an engine of its own: that of the parent is forgotten."""
+    global engine_open_now
+    if fork_orphaned and engine_open_now is not None:
+        child_reset()
+        engine_open_now = None
 
 
 cdef int engine_expel() except -1:
@@ -364,7 +398,7 @@ cdef int engine_open_rooms(Engine engine, list listeners) except -1:
 
 cdef int engine_close_rooms() except -1:
     """Backwards; each room may be closed that was not opened."""
-    global engine_open_now
+    global engine_open_now, fork_orphaned
     if tables_connection != NULL:
         house_empty()
     listener_close()
@@ -382,6 +416,7 @@ cdef int engine_close_rooms() except -1:
     visit_close_room()
     dispatch_close()
     engine_open_now = None
+    fork_orphaned = fork_generation > 0     # a turn of the parent's may lie below on the stack
     return 0
 
 

@@ -1,6 +1,6 @@
 # core/file.pxi — a large file that is being sent from the disk
 #   Owns:  class File: the descriptor, what it was like when it was opened, which of it is cached
-#   Uses:  nothing
+#   Uses:  fork
 #   Never: its name; sockets
 #   Holds: once its size or date has moved, no more of it is sent
 
@@ -62,11 +62,13 @@ cdef class File:
         if file_look(fd, &self.size, &self.modified_ns) < 0:
             raise OSError(errno, f"descriptor {fd} is no regular file")
         self.fd = fd
+        fork_mark(fd)
 
     def __dealloc__(self):
         global file_count
         file_count -= 1
         if self.fd >= 0:
+            fork_unmark(self.fd)
             posix_close(self.fd)
 
     def fileno(self) -> int:

@@ -47,7 +47,7 @@ cdef int house_welcome(int fd, const peer_t* peer) except -1:
     cdef connection_t* c = NULL
     if unlikely_(house_guarded) and house_refuses(peer):
         stats.blocked += 1
-        posix_close(fd)
+        transport_close(fd)
         return 0
     if poller_can_watch(fd):
         c = connection_begin(fd, peer)

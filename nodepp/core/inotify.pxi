@@ -1,6 +1,6 @@
 # core/inotify.pxi — the kernel tells which files of a folder change
 #   Owns:  class Inotify and the IN_ bits
-#   Uses:  nothing
+#   Uses:  fork
 #   Never: what a change means; which folders are of interest
 #   Holds: reading never blocks
 
@@ -77,6 +77,7 @@ cdef class Inotify:
         self.fd = inotify_init1(INOTIFY_NONBLOCK | INOTIFY_CLOEXEC)
         if self.fd < 0:
             inotify_raise("inotify cannot be used")
+        fork_mark(self.fd)
 
     def __dealloc__(self):
         self.close()
@@ -120,6 +121,7 @@ cdef class Inotify:
     def close(self) -> None:
         """Ends all watches."""
         if self.fd >= 0:
+            fork_unmark(self.fd)
             posix_close(self.fd)
         self.fd = -1
 

@@ -1,6 +1,6 @@
 # core/listener.pxi — where do peers come in?
 #   Owns:  the listening sockets, watched or parked
-#   Uses:  limits, clock, poller
+#   Uses:  limits, clock, fork, poller
 #   Never: who comes in
 #   Holds: a parked listener is resumed: when a connection ends, or after ACCEPT_PAUSE_MS
 
@@ -79,6 +79,16 @@ cdef void listener_close() noexcept:
     listener_park()
     listener_count = 0
     listener_forget_pause()
+
+
+cdef void listener_forget() noexcept nogil:
+    """In a child: peers come in at the parent only."""
+    global listener_count
+    cdef int i
+    for i in range(listener_count):
+        if not listener_table[i].dropped:
+            fork_replace(listener_table[i].fd)
+    listener_count = 0
 
 
 cdef void listener_forget_pause() noexcept:

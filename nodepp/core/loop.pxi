@@ -1,6 +1,6 @@
 # core/loop.pxi — one turn: wait, accept, advance each ready connection, expire
 #   Owns:  the order of things; what each outcome leads to; stopping
-#   Uses:  limits, clock, tables, deadline, poller, transport, readahead, output, response,
+#   Uses:  limits, clock, fork, tables, deadline, poller, transport, readahead, output, response,
 #          listener, expiry, request, accesslog, connection, queue, dispatch, visit, parting,
 #          stream, timer, reader, download, house
 #   Never: how a thing is done
@@ -27,8 +27,10 @@ cdef int loop_turn(int timeout_ms) except -1:
     PyErr_CheckSignals()
     busy_ns = clock_read_ns()
     stats.turns += 1
+    fork_check(None)                   # a handler of a signal has forked
     for i in range(count):
         loop_event(poller_event[i].key, poller_event[i].ready)
+    fork_check(None)                   # or what ran unseen, such as a __del__
     count += loop_run_queue()
     house_expire()
     if unlikely_(connection_starved_count):

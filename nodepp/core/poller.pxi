@@ -1,6 +1,6 @@
 # core/poller.pxi — which descriptors are ready?
 #   Owns:  interest and readiness; epoll, poll, select and the selectors API behind one seam
-#   Uses:  limits
+#   Uses:  limits, fork
 #   Never: what is done with a descriptor that is ready
 #   Holds: a descriptor is reported with the key of its latest poller_add or poller_change
 
@@ -44,6 +44,7 @@ cdef int poller_open(int kind, object selector_factory) except -1:
             raise OSError(errno, "epoll_create1 failed")
     elif kind == POLLER_SELECTORS:
         poller_selector = selector_factory()
+        fork_mark(poller_selector_fd())
     poller_kind_open = kind
     return 0
 
@@ -54,6 +55,7 @@ cdef int poller_close() except -1:
     if poller_epoll_fd >= 0:
         posix_close(poller_epoll_fd)
     poller_epoll_fd = -1
+    fork_unmark(poller_selector_fd())
     selector, poller_selector = poller_selector, None
     free(poller_watched)
     free(poller_key)
@@ -66,6 +68,32 @@ cdef int poller_close() except -1:
     if selector is not None:
         selector.close()
     return 0
+
+
+cdef int poller_selector_fd() noexcept:
+    """The descriptor of epoll or kqueue that a selector may have, else -1."""
+    try:
+        return poller_selector.fileno()
+    except Exception:                  # poll and select have none
+        return -1
+
+
+cdef void poller_forget() noexcept nogil:
+    """In a child: no call reaches the parent's epoll any more. A selector's own is replaced."""
+    global poller_epoll_fd, poller_waiting
+    if poller_epoll_fd >= 0:
+        posix_close(poller_epoll_fd)
+    poller_epoll_fd = -1
+    poller_waiting = False
+
+
+cdef void poller_close_child() noexcept:
+    """As poller_close, where a selector that fails to close must not hinder the child."""
+    global poller_selector
+    try:
+        poller_close()
+    except Exception:
+        poller_selector = None
 
 
 cdef inline bint poller_can_watch(int fd) noexcept nogil:
@@ -303,7 +331,12 @@ cdef int poller_selectors_wait(int timeout_ms) except -2:
     """EVENT_READ and EVENT_WRITE are 1 and 2, as POLLER_READ and POLLER_WRITE are."""
     cdef int count = 0
     cdef int fd
-    for selected, mask in poller_selector.select(None if timeout_ms < 0 else timeout_ms / 1000.0):
+    try:
+        found = poller_selector.select(None if timeout_ms < 0 else timeout_ms / 1000.0)
+    except OSError:                    # a handler of a signal has forked: it has none any more
+        fork_check(None)
+        raise
+    for selected, mask in found:
         fd = selected.fd
         if count == EVENT_COUNT_MAX:
             break

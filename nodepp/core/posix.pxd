@@ -95,7 +95,7 @@ cdef extern from "<sys/socket.h>" nogil:
         size_t msg_iovlen
     int AF_INET, AF_INET6, AF_UNIX
     int MSG_NOSIGNAL, MSG_DONTWAIT, MSG_MORE
-    int SHUT_WR
+    int SHUT_WR, SHUT_RDWR
     int SOCK_NONBLOCK, SOCK_CLOEXEC
     ssize_t recv(int fd, void* buffer, size_t size, int flags)
     ssize_t send(int fd, const void* buffer, size_t size, int flags)

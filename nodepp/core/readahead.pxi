@@ -41,6 +41,13 @@ cdef extern from *:
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         return failed;
     }
+    /* The helper may have held the lock at the fork: the child gets a lock of its own. */
+    static void readahead_renew(void) {
+        static const pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+        static const pthread_cond_t wanted = PTHREAD_COND_INITIALIZER;
+        readahead_mutex = mutex;
+        readahead_wanted = wanted;
+    }
     #define readahead_lock() pthread_mutex_lock(&readahead_mutex)
     #define readahead_unlock() pthread_mutex_unlock(&readahead_mutex)
     #define readahead_wait() pthread_cond_wait(&readahead_wanted, &readahead_mutex)
@@ -51,6 +58,7 @@ cdef extern from *:
         __atomic_store_n(&readahead_end_flag, value, __ATOMIC_RELEASE)
     """
     int readahead_spawn()
+    void readahead_renew() nogil
     void readahead_lock() nogil
     void readahead_unlock() nogil
     void readahead_wait() nogil
@@ -102,6 +110,18 @@ cdef void readahead_close() noexcept:
     readahead_drop(&readahead_first)
     readahead_drop(&readahead_done)
     readahead_last = NULL
+    posix_close(readahead_pipe[0])
+    posix_close(readahead_pipe[1])
+
+
+cdef void readahead_forget() noexcept nogil:
+    """In a child: the helper is the parent's, and so are its jobs."""
+    global readahead_running, readahead_first, readahead_last, readahead_done
+    if not readahead_running:
+        return
+    readahead_running = False
+    readahead_first = readahead_last = readahead_done = NULL
+    readahead_renew()
     posix_close(readahead_pipe[0])
     posix_close(readahead_pipe[1])
 

@@ -1,6 +1,6 @@
 # core/reader.pxi — descriptors that others want to read on the engine's thread
 #   Owns:  which descriptor calls what when it is readable
-#   Uses:  poller, connection, dispatch
+#   Uses:  fork, poller, connection, dispatch
 #   Never: reading them
 #   Holds: a callback that fails is logged and stays: the descriptor is the caller's to remove
 
@@ -48,12 +48,20 @@ cdef int reader_call(int place, uint32_t generation) except -1:
         return 0
     try:
         reader_entries[place][1]()
+        fork_check(None)
     except Exception as problem:
+        fork_check(problem)
         stats.handler_errors += 1
         dispatch_log(1, f"a reader's callback failed: {type(problem).__name__}: {problem}")
     except BaseException as problem:
+        fork_check(problem)
         dispatch_keep_interrupt(problem)
     return 0
+
+
+cdef void reader_forget() noexcept:
+    """In a child: the poller that watched them is the parent's."""
+    reader_entries.clear()
 
 
 cdef void reader_close() noexcept:

@@ -69,6 +69,12 @@ cdef void request_release(request_t* r) noexcept nogil:
     memory_give(r, sizeof(request_t))
 
 
+cdef void request_forget() noexcept nogil:
+    """In a child: the shared request was the parent's."""
+    request_now.uses = 0
+    request_now.collecting = False
+
+
 cdef bint request_append(request_t* r, const uint8_t* data, size_t size) noexcept nogil:
     """Adds bytes to the copy, which moves; False: no memory."""
     cdef size_t room = r.block_room

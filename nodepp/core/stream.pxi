@@ -1,6 +1,6 @@
 # core/stream.pxi — answers whose length nobody knows yet
 #   Owns:  pulling an iterator, the chunked coding of its pieces, its close()
-#   Uses:  limits, scan, clock, tables, output, response, request, connection, context, reply,
+#   Uses:  limits, scan, clock, fork, tables, output, response, request, connection, context, reply,
 #          dispatch, settle, result
 #   Never: more than one share per turn: others are waiting
 #   Holds: an iterator that was begun is closed exactly once, whoever ends it
@@ -64,6 +64,10 @@ cdef object stream_next(Request req, iterator):
     dispatch_request_now = <PyObject*>req
     try:
         piece = next(iterator, stream_nothing)
+        fork_check(None)
+    except BaseException as problem:
+        fork_check(problem)
+        raise
     finally:
         dispatch_request_now = NULL
     if piece is stream_nothing:
@@ -183,7 +187,10 @@ cdef void stream_close(iterator) noexcept:
         return
     try:
         close()
+        fork_check(None)
     except Exception as problem:
+        fork_check(problem)
         dispatch_log(1, f"close() of a streamed iterator failed: {problem!r}")
     except BaseException as problem:
+        fork_check(problem)
         dispatch_keep_interrupt(problem)

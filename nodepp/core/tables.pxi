@@ -83,6 +83,13 @@ cdef void tables_close() noexcept:
         tables_connection = NULL
 
 
+cdef void tables_forget() noexcept nogil:
+    """In a child: the array stays where it is, for pointers into it may be about."""
+    global tables_connection, tables_used_count, tables_highest_used
+    tables_connection = NULL
+    tables_used_count = tables_highest_used = 0
+
+
 cdef inline connection_t* tables_find(uint32_t slot, uint32_t generation) noexcept nogil:
     """The connection that was known as (slot, generation), or NULL if it has gone."""
     cdef connection_t* c

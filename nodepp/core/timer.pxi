@@ -1,6 +1,6 @@
 # core/timer.pxi — what the application wants done every so often
 #   Owns:  periodic callbacks on the engine's thread
-#   Uses:  limits, clock, connection, dispatch
+#   Uses:  limits, clock, fork, connection, dispatch
 #   Never: exactness: a callback runs at the end of the turn in which it is due
 #   Holds: a callback that fails is logged and comes again; missed beats are not made up for
 
@@ -38,9 +38,12 @@ cdef int timer_run() except -1:
 cdef void timer_call(callback) noexcept:
     try:
         callback()
+        fork_check(None)
     except Exception as problem:
+        fork_check(problem)
         timer_report(problem)
     except BaseException as problem:
+        fork_check(problem)
         dispatch_keep_interrupt(problem)
 
 

@@ -1,6 +1,6 @@
 # core/transport.pxi — bytes in and out of a socket
 #   Owns:  accept, recv, send, sendfile, close, and what their failures mean
-#   Uses:  limits, memory
+#   Uses:  limits, fork, memory
 #   Never: HTTP; which slot a socket belongs to
 #   Holds: no call here blocks or raises a signal
 
@@ -168,6 +168,14 @@ cdef ssize_t transport_send_hampered(int fd, iovec* pieces, size_t size) noexcep
     if transport_send_limit and allowed > transport_send_limit:
         allowed = transport_send_limit
     return send(fd, pieces[0].iov_base, allowed, MSG_NOSIGNAL)
+
+
+cdef inline void transport_close(int fd) noexcept nogil:
+    """Ends a connection. A child may still hold a copy of its descriptor, and the peer would wait
+    for the end as long as that lives: shutdown ends all copies."""
+    if unlikely_(fork_parted):
+        shutdown(fd, SHUT_RDWR)
+    posix_close(fd)
 
 
 cdef void transport_send_once(int fd, const char* text, size_t size) noexcept nogil:

@@ -1,0 +1,44 @@
+# core/child.pxi — what a fork leaves to a child of the engine: nothing
+#   Owns:  which rooms hold descriptors and threads; what an engine of the child's own needs
+#   Uses:  tables, poller, readahead, output, listener, request, accesslog, connection, context,
+#          dispatch, visit, settle, timer, reader, loop
+#   Never: shutdown, EPOLL_CTL_DEL, free: what the parent shares, and what frames of the parent's
+#          turn still point to, stays as it is
+#   Holds: the session table stays: it is shared memory
+
+cdef void child_forget "fork_forget_rooms"() noexcept nogil:
+    """The child's hook, without the GIL: closes what the engine has open."""
+    connection_forget()
+    listener_forget()
+    poller_forget()
+    readahead_forget()
+    accesslog_forget()
+
+
+cdef void child_reset() noexcept:
+    """The child is about to have an engine of its own: the rooms become as if closed. What lies in
+    the old tables is given up, with its memory, once."""
+    global loop_in_turn
+    child_end_requests()
+    tables_forget()
+    poller_close_child()
+    request_forget()
+    timer_close()
+    reader_forget()
+    connection_close_buffers()
+    output_close()
+    settle_close()
+    visit_close_room()
+    dispatch_close()
+    loop_in_turn = False
+
+
+cdef void child_end_requests() noexcept:
+    """Requests of the parent's turn are over: a handler of the child that kept one is told."""
+    cdef uint32_t slot
+    if dispatch_taken is not None:
+        context_release(dispatch_taken)
+    for slot in range(tables_highest_used):
+        if tables_connection[slot].state != CONNECTION_FREE \
+                and tables_connection[slot].stream != NULL:
+            context_release(<Request>tables_connection[slot].stream)
