@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import forks
 from .errors import RouteError, StartError
 from .routes import check_handler, handler_name
 
@@ -23,6 +24,7 @@ class Events:
         self._events: dict[str, list[Handler]] = {}
         self._timers: list[tuple[float, Callable[[], None]]] = []
         self._is_frozen = False
+        self._started_in: int | None = None  # the process, by forks.generation()
 
     def on_start(self, handler: HandlerT) -> HandlerT:
         """Decorator: called without arguments before the first request. Returning False refuses to
@@ -93,19 +95,22 @@ class Events:
         """Runs the on_start handlers. Raises StartError when one returns False, and whatever one
         raises.
         """
+        self._started_in = forks.generation()
         for handler in self._events.get("start", ()):
-            if handler() is False:
+            if forks.call(handler) is False:
                 raise StartError(
                     f"{handler_name(handler)} returned False: the application refuses to start"
                 )
 
     def stop(self) -> None:
         """Runs the on_stop handlers, last registered first; one that raises is logged, and the
-        others still run.
+        others still run. Nothing happens in a child of the process that was started.
         """
+        if self._started_in not in (None, forks.generation()):
+            return
         for handler in reversed(self._events.get("stop", ())):
             try:
-                handler()
+                forks.call(handler)
             except Exception as exc:
                 self.host.log_exception(f"on_stop {handler_name(handler)}", exc)
 
@@ -125,6 +130,6 @@ class Timer:
 
     def __call__(self) -> None:
         try:
-            self.handler()
+            forks.call(self.handler)
         except Exception as exc:
             self.host.log_exception(f"every {handler_name(self.handler)}", exc)

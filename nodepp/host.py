@@ -6,7 +6,7 @@ A leaf beside app.py. What it needs it imports when it is first used.
 
 from __future__ import annotations
 
-from . import errors
+from . import errors, forks
 from .errors import HTTPError, NodeppError
 from .routes import handler_name
 
@@ -112,7 +112,7 @@ class Host:
         for cause in (*type(problem).__mro__, status):
             if cause in handlers:
                 handler, takes_exception = handlers[cause]
-                return handler(req, problem) if takes_exception else handler(req)
+                return forks.call(handler, *((req, problem) if takes_exception else (req,)))
         return self.page(req, problem)
 
     def page(self, req: Request, problem: BaseException) -> Any:
@@ -159,7 +159,7 @@ class Host:
         is_fine = True
         for handler in self.app.handlers_of(SESSION_EVENTS[event]):
             try:
-                is_fine = handler(subject) is not False and is_fine
+                is_fine = forks.call(handler, subject) is not False and is_fine
             except Exception as exc:
                 self.hook_failed(f"on_{SESSION_EVENTS[event]} {handler_name(handler)}", exc)
                 is_fine = False

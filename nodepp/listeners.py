@@ -11,6 +11,7 @@ import os
 import socket
 import stat
 
+from . import forks
 from .errors import ConfigError, StartError
 
 TYPE_CHECKING = False
@@ -35,17 +36,22 @@ class Address:
 
 
 class Listener:
-    """A listening socket; `url` is for people. close() removes the file of a unix socket."""
+    """A listening socket; `url` is for people. close() removes the file of a unix socket, in the
+    process that made it.
+    """
 
-    __slots__ = ("_inode", "kind", "path", "socket", "url")
+    __slots__ = ("_inode", "_owner", "kind", "path", "socket", "url")
 
     def __init__(self, sock: socket.socket, kind: str, url: str, path: str = "") -> None:
         self.socket, self.kind, self.url, self.path = sock, kind, url, path
         self._inode = os.stat(path).st_ino if path else 0
+        self._owner = os.getpid()
+        forks.own(sock.fileno())
 
     def close(self) -> None:
+        forks.disown(self.socket.fileno())
         self.socket.close()
-        if not self.path:
+        if not self.path or os.getpid() != self._owner:
             return
         try:
             # A successor may have put its own socket there.

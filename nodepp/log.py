@@ -37,13 +37,15 @@ class Log:
     counted and told with the next that succeeds.
     """
 
-    __slots__ = ("_coloured", "_dated", "_descriptor", "_lost_count", "_owned", "level", "path")
+    __slots__ = (
+        "_coloured", "_dated", "_descriptor", "_lost_count", "_owned", "_owner", "level", "path")
 
     def __init__(self) -> None:
         self.level: int = INF
         self.path: str = ""                     # of the file, or "" for a standard stream
         self._descriptor = 2
         self._owned = False                     # only a file that we opened is ours to close
+        self._owner = 0                         # the process that opened it
         self._dated = False
         self._coloured: Optional[bool] = None   # None: not asked yet
         self._lost_count = 0
@@ -54,6 +56,7 @@ class Log:
         self._close()
         self.level, self.path, self._descriptor = level, path, descriptor
         self._owned = self._dated = bool(path)
+        self._owner = os.getpid()
         self._coloured = None
 
     def reopen(self) -> None:
@@ -64,6 +67,11 @@ class Log:
     def fileno(self) -> int:
         """The descriptor that messages are written to. It changes when the log is reopened."""
         return self._descriptor
+
+    @property
+    def file(self) -> int:
+        """The descriptor of the file that was opened for it; -1 while a standard stream is used."""
+        return self._descriptor if self._owned else -1
 
     def write(self, level: int, message: str) -> None:
         """Writes a message if the level asks for it. Never raises: no server stops for its log."""
@@ -79,6 +87,8 @@ class Log:
             lost = f"{self._lost_count} messages before this were lost"
             line = f"{_now(self._dated)} WAR {lost}\n{line}"
         try:
+            if self._owned and self._owner != os.getpid():
+                self.reopen()                   # the parent's descriptor was closed at the fork
             os.write(self._descriptor, (line + "\n").encode("utf-8", "backslashreplace"))
             self._lost_count = 0
         except OSError:

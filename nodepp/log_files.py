@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 
+from . import forks
 from .errors import StartError
 from .log import log
 
@@ -19,10 +20,22 @@ ACCESS_LOG_FORMATS = {"npp": 1, "combined": 2, "json": 3}
 
 def open_error_log(config: Config) -> None:
     """StartError if its file cannot be written."""
+    forks.disown(log.file)
     try:
         log.configure(config.log_level, config.log_file, config.log_to_stdout)
     except OSError as error:
         raise StartError(f"logFile={config.log_file}: {error.strerror}.") from None
+    finally:
+        forks.own(log.file)
+
+
+def reopen_error_log() -> None:
+    """After its file was moved away. OSError if it cannot be opened again; the old one stays."""
+    forks.disown(log.file)
+    try:
+        log.reopen()
+    finally:
+        forks.own(log.file)
 
 
 class AccessLog:
@@ -41,6 +54,7 @@ class AccessLog:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             try:
                 fd = opened = os.open(config.access_log_file, flags, 0o640)
+                forks.own(opened)
             except OSError as error:
                 path = config.access_log_file
                 raise StartError(f"accessLogFile={path}: {error.strerror}.") from None
@@ -52,5 +66,5 @@ class AccessLog:
     def close(self) -> None:
         """When the engine is closed."""
         if self._fd >= 0:
-            os.close(self._fd)
+            forks.close(self._fd)
             self._fd = -1

@@ -15,6 +15,8 @@ from __future__ import annotations
 import os
 import sys
 
+from . import forks
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Union
@@ -50,6 +52,7 @@ class Renderer:
         self._waiting: dict[Place, bytes] = {}
         self._batch: list[Place] = []  # what the process has
         self._process = -1
+        self._owner = 0  # the process that started it
         self._source = -1
         self._in = bytearray()
         self._batch_count = 0
@@ -63,7 +66,7 @@ class Renderer:
     def end(self) -> None:
         """Ends the process, and forgets what waits."""
         self._waiting.clear()
-        if self._process >= 0:
+        if self._process >= 0 and self._owner == os.getpid():
             self._reap(kill=True)
 
     def _start(self) -> None:
@@ -75,6 +78,8 @@ class Renderer:
             # Not at once: whoever adds a text has not taken note of it yet.
             self.engine.later(0.0, lambda: self._render_here(texts))
             return
+        self._owner = os.getpid()
+        forks.own(self._source)
         self._batch = list(texts)
         self._batch_count += 1
         number = self._batch_count
@@ -119,7 +124,7 @@ class Renderer:
 
     def _reap(self, kill: bool) -> None:
         self.engine.remove_reader(self._source)
-        os.close(self._source)
+        forks.close(self._source)
         try:
             if kill:
                 os.kill(self._process, 9)

@@ -7,16 +7,18 @@ also when a later step fails.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
+from . import forks
 from . import listeners as listening
 from .access import AccessLists
 from .banner import banner, counted, raise_descriptor_limit, warn_of_missing_coders
 from .checking import refuse_public
 from .errors import ConfigError, RouteError, StartError
 from .log import ALWAYS, INF, WAR, exception_text, log
-from .log_files import AccessLog, open_error_log
+from .log_files import AccessLog, open_error_log, reopen_error_log
 from .sessions import open_table
 from .signals import Signals
 from .site import Site, site_of
@@ -78,7 +80,7 @@ class Server:
         try:
             self._signals.catch()
             self.listeners = self._listen()
-            site = self.find_site(self.config)
+            site = forks.call(self.find_site, self.config)
             raise_descriptor_limit(self.config.max_connections)
             self._serve(site)
         except KeyboardInterrupt:
@@ -114,7 +116,7 @@ class Server:
         statics = self.statics = site.statics
         try:
             statics.watch()
-            statics.load()
+            forks.call(statics.load)        # it makes generated files
             refuse_public(self.config, statics)     # on_start may have named another folder
             if self.config.precompress:
                 statics.precompress()
@@ -265,7 +267,7 @@ class Server:
     def reopen_logs(self) -> None:
         """After log rotation has moved the files away."""
         try:
-            log.reopen()
+            reopen_error_log()
             if self.engine is not None:
                 self._access_log.open(self.config, self.engine)
         except (OSError, StartError) as error:
@@ -285,19 +287,19 @@ class Server:
 
 # --- app.run() ----------------------------------------------------------------------------------
 
-_is_running = False
+_running_in = 0                 # a process; a child may have a server of its own
 
 
 def serve(server: Server) -> int:
     """Runs a server; gives the exit status, having said why on stderr if it is not 0."""
-    global _is_running
-    if _is_running:
+    global _running_in
+    if _running_in == os.getpid():
         raise RuntimeError(
             "a server runs in this process already. If app.run() stands at the end of a module that"
             ' nodepp-run imports, put it under: if __name__ == "__main__":')
-    _is_running = True
+    _running_in = os.getpid()
     try:
-        server.run()
+        forks.call(server.run)
     except ConfigError as error:
         complain(str(error))
         return EXIT_USAGE
@@ -305,7 +307,7 @@ def serve(server: Server) -> int:
         complain(str(error))
         return EXIT_START
     finally:
-        _is_running = False
+        _running_in = 0
     return 0
 
 

@@ -1,7 +1,8 @@
 """What a server does when it is sent a signal: INT and TERM drain and stop, INT again or QUIT cuts,
 HUP reloads, USR1 reopens the logs.
 
-Python runs these between two steps of its own code; a pipe wakes the engine for them.
+Python runs these between two steps of its own code; a pipe wakes the engine for them. In a child
+that the application forks, signals do what they did before the server (core/fork.pxi).
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 import os
 import signal
 
+from . import forks
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Any, Optional
+    from typing import Any, Callable, Optional
 
     from .server import Server
+
+    Handler = Callable[[int, Optional[FrameType]], Any]
 
 
 class Signals:
@@ -22,9 +27,11 @@ class Signals:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self._handlers: dict[int, Any] = {}
+        self._handlers: dict[int, Any] = {}     # of before, by signal
+        self._set: set[Any] = set()             # those that replace them
         self._pipe: tuple[int, int] = (-1, -1)
         self._wakeup_before = -1
+        self._generation = 0                # of the process whose signals they are
 
     @property
     def wakeup_fd(self) -> int:
@@ -45,25 +52,59 @@ class Signals:
         self._pipe = os.pipe()
         for fd in self._pipe:
             os.set_blocking(fd, False)
+            forks.own(fd)
         try:
             # A full pipe means that the engine will wake up anyway.
             self._wakeup_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
         except ValueError:                  # not the main thread
             return
+        self._generation = forks.generation()
+        _keep_for_children(self)
         for number, handler in handlers.items():
-            self._handlers[number] = signal.signal(number, handler)
+            self._handlers[number] = signal.signal(number, self._in_parent(handler))
 
     def release(self) -> None:
         """From now on they do what they did before."""
         if self._handlers:
+            _keep_for_children(None)
             signal.set_wakeup_fd(self._wakeup_before)
+            self._restore()
+        for fd in self._pipe:
+            if fd >= 0:
+                forks.close(fd)
+        self._pipe = (-1, -1)
+
+    def _restore(self) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         self._handlers.clear()
-        for fd in self._pipe:
-            if fd >= 0:
-                os.close(fd)
-        self._pipe = (-1, -1)
+
+    def _in_parent(self, handler: Handler) -> Handler:
+        """The handler as it is set. A child that C code has forked never ran restore_in_child()."""
+        def caught(number: int, frame: Optional[FrameType]) -> None:
+            if forks.generation() == self._generation:
+                handler(number, frame)
+            else:
+                self.restore_in_child()
+                os.kill(os.getpid(), number)
+
+        self._set.add(caught)
+        return caught
+
+    def restore_in_child(self) -> None:
+        """What signal.getsignal() tells is true again. The system's dispositions are those of
+        before already, also of a signal that the application has taken since: that one is set anew.
+        """
+        if forks.generation() == self._generation:
+            return                          # a process of nodepp's own
+        if self._handlers:
+            signal.set_wakeup_fd(self._wakeup_before)
+        for number, before in self._handlers.items():
+            now = signal.getsignal(number)
+            if now not in self._set:
+                before = now
+            signal.signal(number, before if before is not None else signal.SIG_DFL)
+        self._handlers.clear()
 
     def _on_stop(self, number: int, frame: Optional[FrameType]) -> None:
         if self.server.engine is None:
@@ -84,3 +125,27 @@ class Signals:
 
     def _on_reopen(self, number: int, frame: Optional[FrameType]) -> None:
         self.server.reopen_logs()
+
+
+_caught: Optional[Signals] = None       # those that a child gives back
+_is_hooked = False
+
+
+def _keep_for_children(signals: Optional[Signals]) -> None:
+    """Before they are caught, and None when they are released."""
+    global _caught, _is_hooked
+    from ._core import fork_keep_signals, fork_release_signals
+
+    _caught = signals
+    if signals is None:
+        fork_release_signals()
+        return
+    fork_keep_signals()
+    if not _is_hooked:
+        _is_hooked = True                   # once: it cannot be taken back
+        os.register_at_fork(after_in_child=_restore_in_child)
+
+
+def _restore_in_child() -> None:
+    if _caught is not None:
+        _caught.restore_in_child()

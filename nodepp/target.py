@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 
+from . import forks
 from .app import App
 from .errors import NodeppError, StartError, did_you_mean
 
@@ -117,7 +118,7 @@ def _import(name: str, folder: str, verbose: bool) -> ModuleType:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        module = importlib.import_module(name)
+        module = forks.call(importlib.import_module, name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             raise Missing(f"Cannot import {name!r}.{_similar_module(name, folder)}") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from .. import forks
 from .cachefile import unpack
 from .coders import CODINGS, coder_id
 
@@ -64,6 +65,9 @@ class Process:
         finally:
             os.close(theirs)
             os.close(theirs_too)
+        self._owner = os.getpid()
+        forks.own(self.sink)
+        forks.own(self.source)
 
     def begin(self, engine: Any) -> None:
         """Reads from now on; engine: None when run() does that."""
@@ -115,8 +119,8 @@ class Process:
         from select import poll
         from time import monotonic
 
-        if self.number < 0:
-            return True
+        if self.number < 0 or os.getpid() != self._owner:
+            return True  # gone; or it works for the process that this one was forked from
         try:
             os.kill(self.number, 9)
         except ProcessLookupError:
@@ -156,7 +160,7 @@ class Process:
         if job is None:
             if not self._sent:
                 self.is_told_to_end = True
-                os.close(self.sink)
+                forks.close(self.sink)
             return False
         self._sent.append(job)
         size, _, key, body = job
@@ -200,9 +204,9 @@ class Process:
     def _close(self) -> None:
         if self._engine is not None:
             self._engine.remove_reader(self.source)
-        os.close(self.source)
+        forks.close(self.source)
         if not self.is_told_to_end:
-            os.close(self.sink)
+            forks.close(self.sink)
         self.number = -1
 
 
