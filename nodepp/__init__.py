@@ -14,6 +14,8 @@ that a small application starts with what it uses.
 
 from __future__ import annotations
 
+from .library import add_folders_in_front
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._core import (
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from .statics import FileFlags
 
 __version__ = "0.1.0"
+
+add_folders_in_front()  # before anything else is imported: they are on sys.path already
 
 _HOMES = {
     "App": "app",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from http.cookies import SimpleCookie
 
 from .errors import NodeppError
+from .library import library
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,9 +105,7 @@ class Response:
 
     def json(self) -> Any:
         """The object that the body is the JSON of. Raises ValueError if it is none."""
-        import json
-
-        return json.loads(self.body)
+        return library("json").loads(self.body)
 
     @property
     def cookies(self) -> dict[str, str]:

@@ -12,6 +12,7 @@ from .errors import RouteError
 from .events import Events
 from .host import Host as Host
 from .host import import_core as import_core
+from .library import library
 from .routes import Route, call_order, handler_name, signature_of
 from .visitors import Visitors
 
@@ -195,11 +196,9 @@ class App(Visitors, Events):
         travel in a Snapshot (nodepp.statics).
         """
         global _latest
-        from weakref import ref
-
         core = import_core()
         self._is_frozen = True
-        _latest = ref(self)
+        _latest = library("weakref").ref(self)
         router: Router = core.Router()
         for route in self._routes:
             flags = 0 if route.compress else core.FLAG_NO_COMPRESS

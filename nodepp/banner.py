@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from .library import library
 from .log import WAR, log
 
 TYPE_CHECKING = False
@@ -74,17 +75,15 @@ def counted(number: int, noun: str) -> str:
 
 def descriptor_limit() -> int:
     """How many descriptors this process may have open."""
-    import resource
-
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    resource = library("resource")
+    return int(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def raise_descriptor_limit(connection_count: int) -> None:
     """Raises the soft limit as far as so many connections need; a warning names what it got if that
     is less.
     """
-    import resource
-
+    resource = library("resource")
     needed = connection_count + DESCRIPTORS_BESIDE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY

@@ -9,6 +9,7 @@ import sys
 
 from .access import AccessLists
 from .errors import RouteError, StartError
+from .library import library
 from .log import WAR, log
 from .visitors import rule_warnings
 
@@ -81,8 +82,7 @@ def check_log(name: str, path: str) -> None:
     """StartError, as at a start, for a log, or another file of the server's, that cannot be
     written. Makes no file.
     """
-    import errno
-
+    errno = library("errno")
     folder = os.path.dirname(path)
     if not path or os.access(path if os.path.exists(path) else folder, os.W_OK):
         code = errno.EISDIR if path and os.path.isdir(path) else 0

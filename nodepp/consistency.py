@@ -8,6 +8,7 @@ import os
 import sys
 
 from .errors import ConfigError
+from .library import library
 from .settings import KEYS
 from .sources import RANK_CONF, RANK_DEFAULT, Setting
 from .values import MEMORY_MODELS
@@ -93,12 +94,9 @@ def refuse_contradictions(values: dict[str, Any], settings: Mapping[str, Setting
         if chosen is not None and bind is not None and chosen.rank == bind.rank and differs:
             raise clash("bind", key.name, "bind has host and port already")
     monitor = values["fd_monitor"]
-    if monitor in ("epoll", "poll"):
-        import select
-
-        if not hasattr(select, monitor):
-            raise ConfigError(
-                f"{settings['fdMonitor'].origin}: {sys.platform} has no {monitor}. Try: auto.")
+    if monitor in ("epoll", "poll") and not hasattr(library("select"), monitor):
+        raise ConfigError(
+            f"{settings['fdMonitor'].origin}: {sys.platform} has no {monitor}. Try: auto.")
 
 
 def _refuse_sessions(

@@ -2,10 +2,12 @@
 none of its own.
 
 Each class knows the HTTP status it means (`status`), so that whoever catches one can answer. A
-leaf: imports nothing.
+leaf: imports nothing but library.py.
 """
 
 from __future__ import annotations
+
+from .library import library
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,11 +138,10 @@ def header_pairs(headers: HeaderSource | None) -> list[tuple[str, str]]:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence that names the nearest of the known names, or nothing."""
-    from difflib import get_close_matches
-
     # Without the dashes of options: all have them, and they would make all of them alike.
     by_lower = {other.lower().lstrip("-"): other for other in known}
-    found = get_close_matches(name.lower().lstrip("-"), by_lower, n=1, cutoff=0.7)
+    nearest = library("difflib").get_close_matches
+    found = nearest(name.lower().lstrip("-"), by_lower, n=1, cutoff=0.7)
     return f" Did you mean {by_lower[found[0]]!r}?" if found else ""
 
 

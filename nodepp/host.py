@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from . import errors, forks
 from .errors import HTTPError, NodeppError
+from .library import library
 from .routes import handler_name
 
 TYPE_CHECKING = False
@@ -291,8 +292,7 @@ _msgpack: Any = None
 def _json() -> Any:
     global _json_module, _msgpack
     if _json_module is None:
-        import msgspec
-
+        msgspec = library("msgspec")
         _json_module, _msgpack = msgspec.json, msgspec.msgpack
     return _json_module
 

@@ -13,6 +13,7 @@ import stat
 
 from . import forks
 from .errors import ConfigError, StartError
+from .library import library_first
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ def _open_tcp(address: Address, others: Iterable[Address], backlog: int) -> list
     host, port = address.host, address.port
     try:
         # bytes: a str would load the codec for international names (2 ms).
-        name = host.encode("ascii" if host.isascii() else "idna") or None
+        with library_first:     # the first use of a codec imports it
+            name = host.encode("ascii" if host.isascii() else "idna") or None
         found = socket.getaddrinfo(
             name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import time
 
+from .library import library, library_first
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional
@@ -163,10 +165,14 @@ def exception_text(error: BaseException, verbose: bool = False) -> str:
     Frames of nodepp, of the standard library and of installed packages help nobody who looks for a
     mistake in an application; the last frame is always shown. `verbose`: the whole traceback.
     """
-    import traceback
+    with library_first:         # traceback imports more while it works
+        return _exception_text(error, verbose)
 
+
+def _exception_text(error: BaseException, verbose: bool) -> str:
     if verbose:
-        return "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip()
+        format_exception = library("traceback").format_exception
+        return "".join(format_exception(type(error), error, error.__traceback__)).rstrip()
     parts = [_one_exception(error)]
     seen = {id(error)}
     cause = _cause(error)
@@ -182,8 +188,7 @@ def _cause(error: BaseException) -> Optional[BaseException]:
 
 
 def _one_exception(error: BaseException) -> str:
-    import traceback
-
+    traceback = library("traceback")
     lines = [line.rstrip() for line in traceback.format_exception_only(type(error), error)]
     if isinstance(error, SyntaxError):
         # Its own text says where and shows the line; put last what Python puts first.

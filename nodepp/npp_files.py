@@ -7,6 +7,7 @@ Uses macros.py. Applications import all names from npp.py, which says what diffe
 from __future__ import annotations
 
 from . import log
+from .library import library
 from .macros import app_of_module, current, state
 
 TYPE_CHECKING = False
@@ -81,13 +82,9 @@ def npp_minify(text: str, kind: str) -> str:
     treated both alike, and broke some. ValueError for another kind.
     """
     if kind == "css":
-        import rcssmin
-
-        return str(rcssmin.cssmin(text))
+        return str(library("rcssmin").cssmin(text))
     if kind == "js":
-        import rjsmin
-
-        return str(rjsmin.jsmin(text))
+        return str(library("rjsmin").jsmin(text))
     raise ValueError(f'npp_minify takes "css" or "js", not {kind!r}')
 
 

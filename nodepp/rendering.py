@@ -4,7 +4,7 @@ text would be time in which nobody gets an answer.
 One process for all texts that have changed meanwhile. It reads them from a file in memory, so that
 nobody waits for a full pipe, and writes the pages into a pipe that the engine reads.
 
-    in     size | the server's sys.path, split by NUL; then for each text: size | text
+    in     size | the server's path, split by NUL; then for each text: size | text
     out    for each text: size | page, size | why there is none, or ""
 
 size is 8 bytes, little-endian; texts are UTF-8.
@@ -16,6 +16,7 @@ import os
 import sys
 
 from . import forks
+from .library import library, path_without_application
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Renderer:
 
 
 def _paths() -> bytes:
-    return "\0".join(map(str, sys.path)).encode("utf-8", "surrogateescape")
+    return "\0".join(path_without_application()).encode("utf-8", "surrogateescape")
 
 
 def _spawn(records: list[bytes]) -> tuple[int, int]:
@@ -169,9 +170,7 @@ def _file_of(data: bytes) -> int:
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("nodepp snippets")
     else:
-        import tempfile
-
-        descriptor, name = tempfile.mkstemp()
+        descriptor, name = library("tempfile").mkstemp()
         os.unlink(name)
     view = memoryview(data)
     while view:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from .banner import counted
-from .log import WAR, log
+from .library import untold_clashes
+from .log import WAR, log, short_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,25 @@ def site_of(app: App, text: str, config: Config) -> Site:
         path = getattr(config, attribute)
         if config.is_set(attribute) and path and not os.path.isdir(path):
             log.write(WAR, f"{config.origins[attribute]}: there is no folder {path}.")
+    tell_of_clashes()
     app.statics = Statics(app, config)
     count = app.route_count
     routes = f"  ({counted(count, 'route')})" if count else ""
     return Site(app, text + routes)
+
+
+CLASHES_TOLD_MAX = 10  # files: a line that names more is not read
+
+
+def tell_of_clashes() -> None:
+    """A line for the application's files that have the names of library modules. nodepp finds the
+    library's; the application, and a library that it imports, may not.
+    """
+    files = [short_path(file) for file in untold_clashes()]
+    if not files:
+        return
+    names = ", ".join(files[:CLASHES_TOLD_MAX])
+    if len(files) > CLASHES_TOLD_MAX:
+        names += f" and {len(files) - CLASHES_TOLD_MAX} more"
+    log.write(WAR, f"Named like library modules: {names}. An import of such a name, in a library"
+                   " too, may find the wrong module. Rename the file.")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 
 from .errors import NodeppError, did_you_mean
+from .library import library
 from .statics.tree import Walk, signature_of
 
 TYPE_CHECKING = False
@@ -329,8 +330,8 @@ def render_markdown(text: str) -> str:
     global _markdown
     if _markdown is None:
         try:
-            from markdown_it import MarkdownIt
+            markdown_it = library("markdown_it")
         except ImportError:
             raise NodeppError(NO_MARKDOWN) from None
-        _markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+        _markdown = markdown_it.MarkdownIt("commonmark").enable(["table", "strikethrough"])
     return str(_markdown.render(text))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 
 from .errors import ConfigError, did_you_mean
+from .library import library
 from .settings import IGNORED_KEYS, KEYS
 
 TYPE_CHECKING = False
@@ -159,12 +160,10 @@ def expand(path: str, environment: Mapping[str, str]) -> str:
         path = os.path.expanduser(path)
     if "$" not in path and "%" not in path:
         return path
-    import re
-
     def replace(match: re.Match[str]) -> str:
         name = match.group(1) or match.group(2) or match.group(3)
         if name not in environment:
             raise ValueError(f"the environment has no {name}")
         return environment[name]
 
-    return re.sub(r"\$(\w+)|\$\{(\w+)\}|%(\w+)%", replace, path)
+    return str(library("re").sub(r"\$(\w+)|\$\{(\w+)\}|%(\w+)%", replace, path))

@@ -14,6 +14,8 @@ import sys
 from . import forks
 from .app import App
 from .errors import NodeppError, StartError, did_you_mean
+from .library import add_folder, library
+from .site import tell_of_clashes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,9 +105,7 @@ def _exists(name: str, folder: str) -> bool:
     path = os.path.join(folder, first)
     if os.path.isfile(path + ".py") or os.path.isdir(path):
         return True
-    import importlib.util
-
-    return importlib.util.find_spec(first) is not None
+    return library("importlib.util").find_spec(first) is not None
 
 
 def _import(name: str, folder: str, verbose: bool) -> ModuleType:
@@ -115,6 +115,8 @@ def _import(name: str, folder: str, verbose: bool) -> ModuleType:
         folder, name = os.path.dirname(path), os.path.basename(path)[:-3]
     else:
         path = ""
+    add_folder(folder)
+    tell_of_clashes()
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
@@ -217,8 +219,7 @@ def _as_app(value: Any, module: ModuleType, attribute: str) -> App:
 
 def _refuse_arguments(value: Any, named: str) -> None:
     """StartError for a callable that cannot be called without arguments: no factory."""
-    import inspect
-
+    inspect = library("inspect")
     try:
         signature = inspect.signature(value)
         signature.bind()

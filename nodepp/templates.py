@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary, ref
 
 from .app import import_core
 from .errors import NodeppError, did_you_mean
+from .library import library
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def settings_of(app: App) -> tuple[str, bool]:
 
 def _make(app: App, folder: str, is_test: bool) -> Any:
     try:
-        import jinja2
+        jinja2 = library("jinja2")
     except ImportError:
         raise NodeppError(NO_JINJA2) from None
 

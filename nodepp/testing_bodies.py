@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from urllib.parse import urlencode
 
+from .library import library
 from .statics.media import media_type
 
 TYPE_CHECKING = False
@@ -23,9 +24,7 @@ def encode_body(json: Any, data: Any, files: Any) -> tuple[bytes | None, str | N
     if json is not None:
         if data is not None or files is not None:
             raise TypeError("json stands alone: it cannot be sent together with data or files")
-        import json as module
-
-        return module.dumps(json).encode(), "application/json"
+        return library("json").dumps(json).encode(), "application/json"
     if files is not None:
         if isinstance(data, (bytes, str)):
             raise TypeError("data beside files is a form: a mapping or pairs")

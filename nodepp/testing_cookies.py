@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from http.cookies import SimpleCookie
 
+from .library import library
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +92,6 @@ def _is_over(max_age: str, expires: str) -> bool:
     if max_age:
         return int(max_age) <= 0
     if expires:
-        from email.utils import parsedate_to_datetime
-
-        return parsedate_to_datetime(expires).timestamp() <= time.time()
+        parsedate_to_datetime = library("email.utils").parsedate_to_datetime
+        return bool(parsedate_to_datetime(expires).timestamp() <= time.time())
     return False

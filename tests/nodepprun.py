@@ -22,15 +22,21 @@ DEADLINE_S = 60.0                # of the start, of an answer, of the end: the s
 class Run:
     """Use it as a context: the server is stopped by SIGTERM in the end, and then its status is 0.
 
-    folder: where it starts. words: of the command line, beside the port.
+    folder: where it starts. words: of the command line, beside the port. script: a program that
+    calls app.run(port=0) instead, as `python script` starts it.
     """
 
-    def __init__(self, folder: pathlib.Path, *words: str) -> None:
+    def __init__(self, folder: pathlib.Path, *words: str, script: str = "") -> None:
         kept = {name: value for name, value in os.environ.items()
                 if not name.startswith("NPP_") and name not in ("PORT", "LISTEN_PID")}
-        kept["PYTHONSAFEPATH"] = "1"   # or in a checkout its package, instead of the one under test
+        command = ["-c", RUN, *words, "--port", "0"]
+        if script:
+            command = [script, *words]
+            kept.pop("PYTHONSAFEPATH", None)
+        else:                          # or in a checkout its package, instead of the one under test
+            kept["PYTHONSAFEPATH"] = "1"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, *words, "--port", "0"], cwd=folder, env=kept,
+            [sys.executable, *command], cwd=folder, env=kept,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.text = ""
         self._more = threading.Condition()

@@ -53,9 +53,15 @@ def current() -> Request:
     return <object>dispatch_request_now
 
 
+cdef object dispatch_uuid_class = None
+
+
 cdef object dispatch_uuid(str text):
-    from uuid import UUID
-    return UUID(text)
+    global dispatch_uuid_class
+    if dispatch_uuid_class is None:
+        from nodepp.library import library
+        dispatch_uuid_class = library("uuid").UUID
+    return dispatch_uuid_class(text)
 
 
 # The same function twice: the loop asks for its outcome without a frame for exceptions, which would

@@ -184,8 +184,8 @@ cdef str headers_cookie(name, value, max_age, expires, path, domain, secure, htt
         if ";" in part:
             raise ValueError(f"cookie {name!r}: path and domain cannot hold a semicolon")
     if value and not headers_is_cookie_value(value):
-        from http.cookies import _quote
-        value = _quote(value.encode("utf-8").decode("latin-1"))
+        from nodepp.library import library
+        value = library("http.cookies")._quote(value.encode("utf-8").decode("latin-1"))
     pieces = [f"{name}={value}"]
     if max_age is not None:
         pieces.append(f"Max-Age={int(max_age)}")

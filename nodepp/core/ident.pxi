@@ -122,11 +122,11 @@ cdef bytes ident_hash(const vault_t* v, bytes data, int size):
     """BLAKE2b, RFC 7693, keyed."""
     global ident_blake2b
     if ident_blake2b is None:
+        from nodepp.library import library
         try:                           # hashlib would load OpenSSL too: 4 ms
-            from _blake2 import blake2b
+            ident_blake2b = library("_blake2").blake2b
         except ImportError:
-            from hashlib import blake2b
-        ident_blake2b = blake2b
+            ident_blake2b = library("hashlib").blake2b
     return ident_blake2b(data, digest_size=size, key=v.secret[:VAULT_KEY_SIZE]).digest()
 
 

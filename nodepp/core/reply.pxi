@@ -64,7 +64,8 @@ cdef str reply_uri(str url):
     cdef Py_UCS4 character
     for character in url:
         if character > 126 or character in ' "<>\\^`{|}':
-            from urllib.parse import quote
+            from nodepp.library import library
+            quote = library("urllib.parse").quote
             headers_line("Location", quote(url, safe="\0\r\n!#$%&'()*+,/:;=?@[]~"))
             return quote(url, safe="!#$%&'()*+,/:;=?@[]~")
     return url

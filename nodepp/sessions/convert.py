@@ -9,6 +9,7 @@ bytes nor numbers are: half a token is useless, half a number wrong.
 
 from __future__ import annotations
 
+from ..library import library
 from .schema import INT_MAX, INT_MIN
 
 TYPE_CHECKING = False
@@ -66,8 +67,7 @@ class Converter:
             field.write(record, found)
 
     def _dict(self, data: bytes, room: int) -> bytes:
-        import msgspec
-
+        msgspec = library("msgspec")
         if self.old is not None:
             values: dict[str, Any] = {it.name: it.read(data) for it in self.old.fields}
         else:
@@ -87,8 +87,7 @@ class Converter:
         return packed if values else b""
 
     def _unpacked(self, data: bytes) -> dict[str, Any]:
-        import msgspec
-
+        msgspec = library("msgspec")
         try:
             values = msgspec.msgpack.decode(data)
         except (msgspec.DecodeError, RecursionError):

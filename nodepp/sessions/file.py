@@ -12,6 +12,7 @@ import os
 import stat
 
 from ..errors import StartError
+from ..library import library
 from .disk import NO_ROOM, fill, free_size, refused, remove, set_aside, size_text, to_disk
 from .header import (
     HEADER_SIZE,
@@ -116,8 +117,7 @@ class SessionFile:
 
         StartError, and nothing is left behind, when there is no room. what: for the message.
         """
-        import fcntl
-
+        fcntl = library("fcntl")
         other = self.path + ".new"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
@@ -228,8 +228,7 @@ def hold(name: str, write: Write) -> SessionFile:
 
 
 def _open_locked(name: str, path: str) -> int:
-    import fcntl
-
+    fcntl = library("fcntl")
     for _ in range(LOCK_TRIES_MAX):
         # A pipe of that name would make us wait for ever.
         descriptor = os.open(

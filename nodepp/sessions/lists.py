@@ -12,6 +12,7 @@ import os
 import time
 
 from ..errors import ConfigError
+from ..library import library
 from .addresses import blockable, covers, parse_ranges
 
 TYPE_CHECKING = False
@@ -246,8 +247,7 @@ def _open_locked(path: str, flags: int) -> int:
     """The descriptor of the file that has this name when we have its lock: whoever had it before us
     may have put another in its place.
     """
-    import fcntl
-
+    fcntl = library("fcntl")
     deadline = time.monotonic() + LOCK_WAIT_S_MAX
     while True:
         descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o640)

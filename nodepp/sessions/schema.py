@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from struct import Struct
 
+from ..library import library
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Optional, Union
@@ -171,8 +173,7 @@ def schema_of(cls: Optional[type]) -> Optional[Schema]:
 
 
 def _hints_of(cls: type) -> dict[str, Any]:
-    import typing
-
+    typing = library("typing")
     try:
         return typing.get_type_hints(cls, include_extras=True)
     except Exception as error:
@@ -181,8 +182,7 @@ def _hints_of(cls: type) -> dict[str, Any]:
 
 
 def _fields_of(cls: type, session: type, hints: dict[str, Any]) -> list[Field]:
-    import typing
-
+    typing = library("typing")
     fields = []
     for name, hint in hints.items():
         if typing.get_origin(hint) is typing.ClassVar or hint is typing.ClassVar:
@@ -203,8 +203,7 @@ def _fields_of(cls: type, session: type, hints: dict[str, Any]) -> list[Field]:
 
 
 def _kind_of(where: str, hint: Any) -> tuple[str, int]:
-    import typing
-
+    typing = library("typing")
     base = hint
     sizes: list[int] = []
     if hasattr(hint, "__metadata__"):               # Annotated[base, …]

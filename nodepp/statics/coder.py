@@ -3,7 +3,7 @@
 Seen from the server it is a pair of pipes (coderprocess.py): jobs go in, entries come out, and are
 put into the cache's folder. It runs when nobody else wants the processor.
 
-    in     b"S" | size | the server's sys.path, and the cache's folder or ""   (split by NUL)
+    in     b"S" | size | the server's path, and the cache's folder or ""   (split by NUL)
            b"J" | size | key (32 hex digits), body
            b"U" | size | keys whose entries were used                          (32 digits each)
     out    b"H" | size | ids of the coders, the answer to S                    (split by NUL)
@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 import sys
 
+from ..library import library
 from . import cachefile, coders
 
 TYPE_CHECKING = False
@@ -117,10 +118,8 @@ def step_back(parent: int) -> None:
     """Takes only the time that nobody else wants, and dies with the server; as far as this system
     has that. parent: the server's process id."""
     try:
-        import ctypes
-
         # PR_SET_PDEATHSIG, SIGKILL. The end of the input says it too, but only between two jobs.
-        ctypes.CDLL(None).prctl(1, 9)
+        library("ctypes").CDLL(None).prctl(1, 9)
     except (ImportError, AttributeError, OSError):
         pass
     if os.getppid() != parent:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from .. import forks
+from ..library import library, path_without_application
 from .cachefile import unpack
 from .coders import CODINGS, coder_id
 
@@ -116,9 +118,6 @@ class Process:
 
     def kill(self) -> bool:
         """Ends it and takes its remains; False if that could not be waited for."""
-        from select import poll
-        from time import monotonic
-
         if self.number < 0 or os.getpid() != self._owner:
             return True  # gone; or it works for the process that this one was forked from
         try:
@@ -126,10 +125,10 @@ class Process:
         except ProcessLookupError:
             pass  # somebody has reaped it for us
         # Its end of the pipe closes just before it is gone; waitpid alone could wait for ever.
-        deadline = monotonic() + END_WAIT_S
-        waiting = poll()
+        deadline = time.monotonic() + END_WAIT_S
+        waiting = library("select").poll()
         waiting.register(self.source)
-        while (wait_s := deadline - monotonic()) > 0:
+        while (wait_s := deadline - time.monotonic()) > 0:
             if waiting.poll(wait_s * 1000) and not self._discard():
                 self._reap()
                 return True
@@ -146,7 +145,7 @@ class Process:
     def _settings(self) -> bytes:
         cache = self.owner.cache
         folder = cache.folder if cache is not None else ""
-        data = "\0".join([*map(str, sys.path), folder]).encode("utf-8", "surrogateescape")
+        data = "\0".join([*path_without_application(), folder]).encode("utf-8", "surrogateescape")
         used = "".join(cache.used[:USED_COUNT_MAX]).encode("ascii") if cache is not None else b""
         if cache is not None:
             cache.used.clear()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 import zlib
 
+from ..library import library, path_without_application
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Optional
@@ -60,7 +62,7 @@ def _make_id(coding: str) -> str:
 
 def _library(name: str) -> Any:
     try:
-        return __import__(name)
+        return library(name)
     except ImportError:
         return None
 
@@ -73,7 +75,7 @@ def zstd() -> Any:
     """
     global _zstd
     if _zstd is None:
-        _zstd = sys.modules.get("zstandard") or _load_zstd() or _library("zstandard") or False
+        _zstd = _load_zstd() or _library("zstandard") or False
     return _zstd or None
 
 
@@ -81,11 +83,12 @@ _zstd: Any = None
 
 
 def _load_zstd() -> Any:
-    from importlib.machinery import PathFinder
-
+    PathFinder = library("importlib.machinery").PathFinder
     name = "zstandard.backend_c"
+    if name in sys.modules:
+        return sys.modules[name]
     try:
-        package = PathFinder.find_spec("zstandard")
+        package = PathFinder.find_spec("zstandard", path_without_application())
         spec = package and PathFinder.find_spec(name, package.submodule_search_locations)
         if spec is None or spec.loader is None:
             return None
@@ -126,7 +129,7 @@ def decode(coding: str, coded: bytes) -> bytes:
 
 def _encode_gzip(body: bytes) -> bytes:
     if len(body) <= ZOPFLI_SIZE_MAX and _library("zopfli.gzip"):
-        return bytes(_library("zopfli.gzip").gzip.compress(body))
+        return bytes(_library("zopfli.gzip").compress(body))
     deflate = _library("deflate")
     if deflate:
         return bytes(deflate.gzip_compress(body, DEFLATE_LEVEL))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from heapq import heapify, heappop, heappush
 
+from ..library import library
 from .coderprocess import Process
 from .coders import CODINGS
 
@@ -87,17 +88,16 @@ class Compressor:
 
     def run(self) -> None:
         """Waits until all is compressed, on all processors. Instead of begin(), or before it."""
-        from select import POLLIN, poll
-
+        select = library("select")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         try:
             for _ in range(min(cores or 1, len(self._bodies))):
                 self._start(idle=False)
             while self._processes:
-                waiting = poll()
+                waiting = select.poll()
                 found = {process.source: process for process in self._processes}
                 for descriptor in found:
-                    waiting.register(descriptor, POLLIN)
+                    waiting.register(descriptor, select.POLLIN)
                 for descriptor, _ in waiting.poll():
                     found[descriptor].readable()
         finally:

@@ -6,6 +6,8 @@ other bytes would have another name; pages and style sheets therefore refer to t
 
 from __future__ import annotations
 
+from ..library import library
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
@@ -88,8 +90,7 @@ def pattern() -> re.Pattern[str]:
     """Compiled when the first style sheet is read."""
     global _compiled
     if _compiled is None:
-        import re
-
+        re = library("re")
         _compiled = re.compile(_PATTERN, re.VERBOSE | re.DOTALL)
     return _compiled
 
@@ -136,10 +137,8 @@ def resolve(base: str, target: str) -> Optional[str]:
     or cannot be decoded.
     """
     if "%" in target:
-        from urllib.parse import unquote
-
         try:
-            target = unquote(target, errors="strict")
+            target = library("urllib.parse").unquote(target, errors="strict")
         except UnicodeDecodeError:
             return None
     whole = target if target.startswith("/") else base[: base.rfind("/") + 1] + target

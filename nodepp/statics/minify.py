@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..library import library
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
@@ -59,11 +61,7 @@ def is_comment(text: str) -> bool:
 
 def _minifier(extension: str) -> Callable[[str], object]:
     if extension == "css":
-        import rcssmin
-
-        minifier: Callable[[str], object] = rcssmin.cssmin
+        minifier: Callable[[str], object] = library("rcssmin").cssmin
     else:
-        import rjsmin
-
-        minifier = rjsmin.jsmin
+        minifier = library("rjsmin").jsmin
     return minifier

@@ -1,0 +1,268 @@
+"""Library modules that are imported late, when the application's folder is on sys.path already.
+
+An application may have an http.py or a token.py of its own, and Python would give us that one.
+library("http.cookies") finds what an import would find if the application's folder were not on the
+path. The application's module stays what it is for the application: sys.modules has one place for
+a name, which belongs to the application, and the library's module of that name is kept here.
+
+Modules of nodepp need no such call for what they import at their top: while the folder has such a
+name, they are loaded under the guard. Nearly all applications have none; then this module does
+nothing but import, and sys.path is never changed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import RLock, get_ident  # threading would be a module more to load
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+# What nodepp imports from installed packages, and what those import in turn.
+PACKAGES = frozenset((
+    "_brotli", "brotli", "deflate", "jinja2", "markdown_it", "markupsafe", "mdurl", "msgspec",
+    "rcssmin", "_rcssmin", "rjsmin", "_rjsmin", "selectors2", "typing_extensions", "zopfli",
+    "zstandard"))
+
+_HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+_folders: dict[str, bool] = {}         # of the application, absolute: whether it has libraries too
+_clashing: dict[str, str] = {}         # name of a library module: the application's file
+_untold: list[str] = []                # files that tell_of_clashes() has not named yet
+_ours: dict[str, ModuleType] = {}      # the library's, while the place belongs to the application
+_theirs: dict[str, ModuleType] = {}    # the application's, while a guard is on
+_kept: set[str] = set()                # names that were the library's before the guard
+_guarded: dict[int, int] = {}          # thread: how many guards it is in
+_lock = RLock()                        # of the five above; never held during an import
+
+
+def library(name: str) -> Any:
+    """The library's module of that name, a.b included. ImportError as from an import."""
+    if name in _ours:
+        return _ours[name]
+    if not _clashing or (name in sys.modules and _root(name) not in _clashing):
+        __import__(name)
+        return sys.modules[name]
+    with library_first:
+        __import__(name)
+        return sys.modules[name]
+
+
+class _Guard:
+    """While a thread is in it, its imports find the library's modules. For calls of functions that
+    import only when they run.
+    """
+
+    def __enter__(self) -> None:
+        if _clashing:
+            with _lock:
+                if not _guarded:
+                    _swap_in()
+                me = get_ident()
+                _guarded[me] = _guarded.get(me, 0) + 1
+
+    def __exit__(self, *problem: object) -> None:
+        me = get_ident()
+        if me in _guarded:
+            with _lock:
+                _guarded[me] -= 1
+                if not _guarded[me]:
+                    del _guarded[me]
+                if not _guarded:
+                    _swap_out()
+
+
+library_first = _Guard()
+
+
+def add_folder(folder: str, has_libraries: bool = False) -> None:
+    """The application's modules are in this folder, which is on sys.path or will be.
+
+    has_libraries: the packages that nodepp uses may be there too; what they are is not looked at.
+    """
+    folder = os.path.abspath(folder)
+    has_libraries = has_libraries or folder == _HOME
+    if _folders.get(folder) in (False, has_libraries):
+        return
+    _folders[folder] = has_libraries
+    for name, path in _clashes_in(folder, has_libraries).items():
+        if name not in _clashing:
+            _clashing[name] = path
+            _untold.append(path)
+    if _clashing and _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)  # type: ignore[arg-type]
+
+
+def add_folders_in_front() -> None:
+    """The folders that Python has put before its library: the program's and those of PYTHONPATH."""
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    ours = os.path.dirname(os.__file__)
+    programs = (os.path.join(sys.prefix, "bin"), os.path.dirname(sys.executable))  # nodepp-run
+    for entry in sys.path:
+        try:
+            folder = os.path.abspath(entry)
+        except OSError:                 # the current folder is gone
+            continue
+        if folder == ours:
+            break
+        if folder not in programs and os.path.isdir(folder):
+            add_folder(folder, has_libraries=entry in given)
+
+
+def path_without_application() -> list[str]:
+    """sys.path as the server wants it, for its children too."""
+    path = list(map(str, sys.path))
+    last = [entry for entry in path if _folders.get(os.path.abspath(entry))]
+    return [entry for entry in path if os.path.abspath(entry) not in _folders] + last
+
+
+def untold_clashes() -> list[str]:
+    """The application's files that have the name of a library module; each is given once."""
+    files, _untold[:] = _untold[:], []
+    return files
+
+
+# --- what an application's folder hides ---------------------------------------------------------
+
+
+def _clashes_in(folder: str, has_libraries: bool) -> dict[str, str]:
+    """Name of a library module: the file or package in the folder that is found instead."""
+    try:
+        entries = os.listdir(folder)
+    except OSError:
+        return {}
+    found = {}
+    known: frozenset[str] = frozenset()     # asked for when there is anything to compare
+    for entry in entries:
+        name, _, extension = entry.partition(".")
+        path = os.path.join(folder, entry)
+        if not extension:
+            path = os.path.join(path, "__init__.py")
+        elif extension not in ("py", "pyc") and not extension.endswith("so"):
+            continue
+        known = known or _library_names(has_libraries)
+        if name in known and os.path.isfile(path):
+            found[name] = path
+    return found
+
+
+def _library_names(without_packages: bool = False) -> frozenset[str]:
+    """What a file may hide: not what is built into the interpreter, which is always found first."""
+    names = getattr(sys, "stdlib_module_names", None)
+    if names is None:                   # Python 3.9
+        place = os.path.dirname(os.__file__)
+        names = frozenset(
+            entry.partition(".")[0] for folder in (place, os.path.join(place, "lib-dynload"))
+            if os.path.isdir(folder) for entry in os.listdir(folder)
+            if entry not in ("site-packages", "test"))
+    packages = () if without_packages else PACKAGES
+    return frozenset(names).union(packages).difference(sys.builtin_module_names)
+
+
+# --- the guard ----------------------------------------------------------------------------------
+
+
+def _root(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _present() -> list[str]:
+    """The modules in sys.modules whose names clash, and their parts."""
+    return [name for name in list(sys.modules) if _root(name) in _clashing]
+
+
+def _is_theirs(name: str) -> bool:
+    """Whether sys.modules has the application's module of a name that clashes, or a part of it."""
+    root = _root(name)
+    file = getattr(sys.modules.get(root), "__file__", None)
+    return bool(file) and os.path.abspath(file) == _clashing[root]
+
+
+def _swap_in() -> None:
+    """The application's modules leave the places that the library's may need."""
+    for name in _present():
+        if _is_theirs(name):
+            _theirs[name] = sys.modules[name]
+        else:
+            _kept.add(_root(name))
+    for name in _theirs:
+        del sys.modules[name]
+
+
+def _swap_out() -> None:
+    """The places are the application's again."""
+    found = [name for name in _present() if _root(name) not in _kept]
+    for name, is_theirs in [(name, _is_theirs(name)) for name in found]:
+        (_theirs if is_theirs else _ours).setdefault(name, sys.modules.pop(name))
+    sys.modules.update(_theirs)
+    _theirs.clear()
+    _kept.clear()
+
+
+class _Given:
+    """Loads a module that there is already: the library's for a guarded thread, its own for a
+    thread of the application that imports while another is guarded.
+    """
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module, self.spec = module, module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self.module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self.spec         # the import has put the one of a _Given there
+
+
+class _Finder:
+    """Stands before the other finders once there is a name that clashes."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name.startswith("nodepp.") and path is not None:
+            return _guarded_spec(name, path)
+        if _root(name) not in _clashing:
+            return None
+        is_guarded = get_ident() in _guarded
+        module = (_ours if is_guarded else _theirs).get(name)
+        if module is not None:
+            return type(module.__spec__)(name, _Given(module))  # type: ignore[no-any-return]
+        if path is not None or not is_guarded:
+            return None
+        spec = _found(name, path_without_application())
+        if spec is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return spec
+
+
+def _found(name: str, path: Sequence[str]) -> ModuleSpec | None:
+    """As all other finders find it, on this path."""
+    for finder in sys.meta_path:
+        if finder is not _Finder:
+            takes_path = "." in name or getattr(finder, "__name__", "") == "PathFinder"
+            spec = finder.find_spec(name, path if takes_path else None)
+            if spec is not None:
+                return spec  # type: ignore[no-any-return]
+    return None
+
+
+def _guarded_spec(name: str, path: Sequence[str]) -> ModuleSpec | None:
+    """A module of nodepp, which is executed under the guard."""
+    spec = _found(name, path)
+    loader: Any = spec and spec.loader
+    if loader is not None:
+        execute = loader.exec_module
+
+        def execute_guarded(module: ModuleType) -> None:
+            with library_first:
+                execute(module)
+
+        loader.exec_module = execute_guarded
+    return spec
