@@ -12,7 +12,6 @@ from .errors import RouteError
 from .events import Events
 from .host import Host as Host
 from .host import import_core as import_core
-from .library import library
 from .routes import Route, call_order, handler_name, signature_of
 from .visitors import Visitors
 
@@ -196,9 +195,11 @@ class App(Visitors, Events):
         travel in a Snapshot (nodepp.statics).
         """
         global _latest
+        from _weakref import ref  # built in; weakref would be two modules to load
+
         core = import_core()
         self._is_frozen = True
-        _latest = library("weakref").ref(self)
+        _latest = ref(self)
         router: Router = core.Router()
         for route in self._routes:
             flags = 0 if route.compress else core.FLAG_NO_COMPRESS

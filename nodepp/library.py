@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import RLock, get_ident  # threading would be a module more to load
+
+# What importlib and threading have it from: fewer modules to load, and nothing can hide them.
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import PathFinder
+from _thread import RLock, get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from importlib.machinery import ModuleSpec
     from types import ModuleType
     from typing import Any
 
@@ -95,7 +98,7 @@ def add_folder(folder: str, has_libraries: bool = False) -> None:
             _clashing[name] = path
             _untold.append(path)
     if _clashing and _Finder not in sys.meta_path:
-        sys.meta_path.insert(0, _Finder)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _Finder)
 
 
 def add_folders_in_front() -> None:
@@ -137,31 +140,36 @@ def _clashes_in(folder: str, has_libraries: bool) -> dict[str, str]:
     except OSError:
         return {}
     found = {}
-    known: frozenset[str] = frozenset()     # asked for when there is anything to compare
     for entry in entries:
         name, _, extension = entry.partition(".")
-        path = os.path.join(folder, entry)
-        if not extension:
-            path = os.path.join(path, "__init__.py")
-        elif extension not in ("py", "pyc") and not extension.endswith("so"):
-            continue
-        known = known or _library_names(has_libraries)
-        if name in known and os.path.isfile(path):
-            found[name] = path
+        if name in _standard_names() or (name in PACKAGES and not has_libraries):
+            path = os.path.join(folder, entry if extension else os.path.join(entry, "__init__.py"))
+            is_module = not extension or extension in ("py", "pyc") or extension.endswith("so")
+            # What is built into the interpreter is found before any file.
+            if is_module and name not in sys.builtin_module_names and os.path.isfile(path):
+                found[name] = path
     return found
 
 
-def _library_names(without_packages: bool = False) -> frozenset[str]:
-    """What a file may hide: not what is built into the interpreter, which is always found first."""
-    names = getattr(sys, "stdlib_module_names", None)
-    if names is None:                   # Python 3.9
-        place = os.path.dirname(os.__file__)
-        names = frozenset(
-            entry.partition(".")[0] for folder in (place, os.path.join(place, "lib-dynload"))
-            if os.path.isdir(folder) for entry in os.listdir(folder)
-            if entry not in ("site-packages", "test"))
-    packages = () if without_packages else PACKAGES
-    return frozenset(names).union(packages).difference(sys.builtin_module_names)
+def _standard_names() -> frozenset[str]:
+    """The modules of the standard library, those of other systems too: it tries to import them."""
+    global _standard
+    if _standard is None:
+        _standard = getattr(sys, "stdlib_module_names", None) or _listed_names()
+    return _standard
+
+
+_standard: frozenset[str] | None = None
+
+
+def _listed_names() -> frozenset[str]:
+    """The same for Python 3.9, which has no list of them."""
+    place = os.path.dirname(os.__file__)
+    names = {"_winapi", "msvcrt", "nt", "winreg"}
+    for folder in (place, os.path.join(place, "lib-dynload")):
+        if os.path.isdir(folder):
+            names.update(entry.partition(".")[0] for entry in os.listdir(folder))
+    return frozenset(names - {"site-packages", "test"})
 
 
 # --- the guard ----------------------------------------------------------------------------------
@@ -180,7 +188,7 @@ def _is_theirs(name: str) -> bool:
     """Whether sys.modules has the application's module of a name that clashes, or a part of it."""
     root = _root(name)
     file = getattr(sys.modules.get(root), "__file__", None)
-    return bool(file) and os.path.abspath(file) == _clashing[root]
+    return file is not None and os.path.abspath(file) == _clashing[root]
 
 
 def _swap_in() -> None:
@@ -210,7 +218,8 @@ class _Given:
     """
 
     def __init__(self, module: ModuleType) -> None:
-        self.module, self.spec = module, module.__spec__
+        self.module = module
+        self.spec = module.__spec__
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return self.module
@@ -233,7 +242,8 @@ class _Finder:
         is_guarded = get_ident() in _guarded
         module = (_ours if is_guarded else _theirs).get(name)
         if module is not None:
-            return type(module.__spec__)(name, _Given(module))  # type: ignore[no-any-return]
+            loader: Any = _Given(module)
+            return ModuleSpec(name, loader)
         if path is not None or not is_guarded:
             return None
         spec = _found(name, path_without_application())
@@ -246,10 +256,10 @@ def _found(name: str, path: Sequence[str]) -> ModuleSpec | None:
     """As all other finders find it, on this path."""
     for finder in sys.meta_path:
         if finder is not _Finder:
-            takes_path = "." in name or getattr(finder, "__name__", "") == "PathFinder"
+            takes_path = "." in name or finder is PathFinder
             spec = finder.find_spec(name, path if takes_path else None)
             if spec is not None:
-                return spec  # type: ignore[no-any-return]
+                return spec
     return None
 
 

@@ -7,7 +7,6 @@ lines, with the user's own frames only.
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 
@@ -120,7 +119,8 @@ def _import(name: str, folder: str, verbose: bool) -> ModuleType:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        module = forks.call(importlib.import_module, name)
+        forks.call(__import__, name)        # importlib would be another module to load
+        module = sys.modules[name]
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             raise Missing(f"Cannot import {name!r}.{_similar_module(name, folder)}") from None

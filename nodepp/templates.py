@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary, ref
 
 from .app import import_core
 from .errors import NodeppError, did_you_mean
-from .library import library
+from .library import library, library_first
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,8 +87,16 @@ def _make(app: App, folder: str, is_test: bool) -> Any:
         assert app is not None
         return app.asset(name, host or current_host())
 
+    loader = jinja2.FileSystemLoader(folder)
+    load = loader.load
+
+    def load_guarded(*words: Any) -> Any:
+        with library_first:     # what a template is compiled to begins with imports of jinja2
+            return load(*words)
+
+    loader.load = load_guarded
     environment: Any = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=loader,
         autoescape=is_markup,
         # A look at the file at each request costs a stat; whoever writes templates wants it.
         auto_reload=is_test,

@@ -20,7 +20,7 @@ from nodepprun import RUN, Run
 from nodepp import library
 
 # All that a file may hide but what is hidden from nodepp itself: its first line.
-NAMES = sorted({*library._library_names(""), "config", "log", "server"} - {"__future__"})
+NAMES = sorted({*library._standard_names(), *library.PACKAGES, "config", "log"} - {"__future__"})
 
 # Names of modules that neither Python nor nodepp has loaded when an application is imported.
 OWN = ("ast", "brotli", "code", "decimal", "email", "hashlib", "html", "http", "inspect", "json",

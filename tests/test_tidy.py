@@ -322,3 +322,30 @@ def test_starting_imports_nothing_slow() -> None:
                            capture_output=True, text=True, check=True)
     new = set(after.stdout.split()) - set(before.stdout.split())
     assert not new & SLOW
+
+
+# Python has always loaded these, or has them built in.
+LOADED = {"os", "sys", "_frozen_importlib_external", "_weakref"}
+
+
+def late_imports(path: Path) -> list[str]:
+    """The modules that statements in functions import."""
+    if path.suffix != ".py":
+        return re.findall(r"^ +(?:from|import) (\w+)", path.read_text(), re.M)
+    found = []
+    for function in ast.walk(ast.parse(path.read_text())):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import):
+                    found.extend(alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    found.append(str(node.module))
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted((ROOT / "nodepp").rglob("*.py")), *PARTS], ids=name_of)
+def test_functions_import_modules_of_others_by_library(path: Path) -> None:
+    """By a statement it would be the application's token.py: see nodepp/library.py."""
+    others = [name for name in late_imports(path) if name.partition(".")[0] != "nodepp"]
+    assert set(others) <= LOADED

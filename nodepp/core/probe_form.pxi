@@ -75,8 +75,8 @@ def probe_multipart(bytes data, bytes boundary, cuts=(), bint spool=False) -> tu
     try:
         probe_form_feed(&m, data, boundary, cuts)
         if spool:
-            import tempfile
-            with tempfile.TemporaryFile() as file:
+            from nodepp.library import library
+            with library("tempfile").TemporaryFile() as file:
                 file.write(data)
                 file.flush()
                 form_build_multipart(&m, None, file.fileno(), form, files)

@@ -73,7 +73,7 @@ class Converter:
         else:
             values = self._unpacked(data)
         pack = msgspec.msgpack.Encoder().encode
-        packed = pack(values)
+        packed: bytes = pack(values)
         if len(packed) <= room:
             return packed
         # The largest go first: so most of them stay.

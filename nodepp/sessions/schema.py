@@ -175,10 +175,11 @@ def schema_of(cls: Optional[type]) -> Optional[Schema]:
 def _hints_of(cls: type) -> dict[str, Any]:
     typing = library("typing")
     try:
-        return typing.get_type_hints(cls, include_extras=True)
+        hints: dict[str, Any] = typing.get_type_hints(cls, include_extras=True)
     except Exception as error:
         # A name that is not defined, or not at the top level of its module.
         raise TypeError(f"the annotations of {cls.__name__} cannot be read: {error}") from None
+    return hints
 
 
 def _fields_of(cls: type, session: type, hints: dict[str, Any]) -> list[Field]:
