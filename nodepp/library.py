@@ -102,7 +102,9 @@ def add_folder(folder: str, has_libraries: bool = False) -> None:
 
 
 def add_folders_in_front() -> None:
-    """The folders that Python has put before its library: the program's and those of PYTHONPATH."""
+    """The folders before Python's library on the path: the program's, which comes first, those of
+    PYTHONPATH, and what the application has put there itself.
+    """
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     ours = os.path.dirname(os.__file__)
     programs = (os.path.join(sys.prefix, "bin"), os.path.dirname(sys.executable))  # nodepp-run
@@ -114,7 +116,7 @@ def add_folders_in_front() -> None:
         if folder == ours:
             break
         if folder not in programs and os.path.isdir(folder):
-            add_folder(folder, has_libraries=entry in given)
+            add_folder(folder, has_libraries=entry in given or bool(_folders))
 
 
 def path_without_application() -> list[str]:

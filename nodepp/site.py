@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from .banner import counted
-from .library import untold_clashes
+from .library import add_folders_in_front, untold_clashes
 from .log import WAR, log, short_path
 
 TYPE_CHECKING = False
@@ -52,6 +52,7 @@ def tell_of_clashes() -> None:
     """A line for the application's files that have the names of library modules. nodepp finds the
     library's; the application, and a library that it imports, may not.
     """
+    add_folders_in_front()      # the application may have put some there
     files = [short_path(file) for file in untold_clashes()]
     if not files:
         return

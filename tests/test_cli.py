@@ -431,8 +431,9 @@ def test_file_named_like_a_module_of_python_is_refused(run, folder: Path) -> Non
     (folder / "json.py").write_text(APP)
     import json  # noqa: F401
 
-    assert run("--check", "json.py") == (
-        3, "", "json.py cannot be imported: 'json' is the name of another module.\n")
+    status, out, err = run("--check", "json.py")
+    assert (status, out) == (3, "")
+    assert err.endswith("\njson.py cannot be imported: 'json' is the name of another module.\n")
 
 
 # --- folders without an application ---------------------------------------------------------------

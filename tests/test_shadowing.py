@@ -9,6 +9,7 @@ template, with a resource.py there was no start.
 from __future__ import annotations
 
 import pathlib
+import re
 import subprocess
 import sys
 import zlib
@@ -151,10 +152,9 @@ def test_what_the_application_imports_on_purpose_is_its_own(
         assert run.get("/own").body == names
 
 
-@pytest.mark.parametrize("how", ["nodepp-run", "app.run"])
-def test_a_line_at_the_start_names_the_file(tmp_path: pathlib.Path, how: str) -> None:
+def test_a_line_at_the_start_names_the_file(tmp_path: pathlib.Path) -> None:
     lay_out(tmp_path, ["token", "config"], "")
-    with start(tmp_path, how) as run:
+    with start(tmp_path, "app.run") as run:
         assert run.text.count("Named like library modules: token.py. An import") == 1
         assert run.text.count("Named like") == 1
 
@@ -215,3 +215,22 @@ def test_a_program_named_like_a_library_module_is_served(tmp_path: pathlib.Path)
     with Run(tmp_path, "http.py", *WORDS) as run:
         assert run.get("/").status == 200
         assert run.get("/wrong").status == 500
+
+
+IMPORT_FROM_A_FOLDER = """\
+import os, sys
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "vendor"))
+import token
+"""
+
+
+def test_a_folder_that_the_application_puts_on_the_path_hides_nothing(
+        tmp_path: pathlib.Path) -> None:
+    lay_out(tmp_path, [], "", IMPORT_FROM_A_FOLDER, "[token.mine]")
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / "vendor" / "token.py").write_text(OWN_TEXT)
+    (tmp_path / "vendor" / "http.py").write_text("")
+    with start(tmp_path, "nodepp-run") as run:
+        assert re.search(r"Named like .*vendor/(token|http)\.py, vendor/(token|http)\.py", run.text)
+        exercise(run)
+        assert run.get("/own").body == b'["token"]'

@@ -331,7 +331,7 @@ LOADED = {"os", "sys", "_frozen_importlib_external", "_weakref"}
 def late_imports(path: Path) -> list[str]:
     """The modules that statements in functions import."""
     if path.suffix != ".py":
-        return re.findall(r"^ +(?:from|import) (\w+)", path.read_text(), re.M)
+        return re.findall(r"^ +(?:from (?=\S+ import)|import )(\w+)", path.read_text(), re.M)
     found = []
     for function in ast.walk(ast.parse(path.read_text())):
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
