@@ -67,7 +67,7 @@ def test_the_version_is_the_packages():
 
 def test_importing_the_package_imports_nothing_else():
     loaded = run("import nodepp; print(*sorted(set(sys.modules) - before))").split()
-    assert [name for name in loaded if name.startswith("nodepp")] == ["nodepp"]
+    assert [name for name in loaded if name.startswith("nodepp")] == ["nodepp", "nodepp.library"]
 
 
 def test_an_application_that_says_hello_imports_nothing_dear():
