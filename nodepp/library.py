@@ -35,13 +35,13 @@ PACKAGES = frozenset((
 _HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 _folders: dict[str, bool] = {}         # of the application, absolute: whether it has libraries too
-_clashing: dict[str, str] = {}         # name of a library module: the application's file
-_untold: list[str] = []                # files that tell_of_clashes() has not named yet
+_clashing: set[str] = set()            # names of library modules that a file in these has too
+_files: dict[str, bool] = {}           # these files: whether they have been told of
 _ours: dict[str, ModuleType] = {}      # the library's, while the place belongs to the application
 _theirs: dict[str, ModuleType] = {}    # the application's, while a guard is on
-_kept: set[str] = set()                # names that were the library's before the guard
+_kept: set[str] = set()                # names whose places were the library's before the guard
 _guarded: dict[int, int] = {}          # thread: how many guards it is in
-_lock = RLock()                        # of the five above; never held during an import
+_lock = RLock()                        # of the four above; never held during an import
 
 
 def library(name: str) -> Any:
@@ -86,7 +86,7 @@ library_first = _Guard()
 def add_folder(folder: str, has_libraries: bool = False) -> None:
     """The application's modules are in this folder, which is on sys.path or will be.
 
-    has_libraries: the packages that nodepp uses may be there too; what they are is not looked at.
+    has_libraries: the packages that nodepp uses may be there too, and are no clash.
     """
     folder = os.path.abspath(folder)
     has_libraries = has_libraries or folder == _HOME
@@ -94,9 +94,8 @@ def add_folder(folder: str, has_libraries: bool = False) -> None:
         return
     _folders[folder] = has_libraries
     for name, path in _clashes_in(folder, has_libraries).items():
-        if name not in _clashing:
-            _clashing[name] = path
-            _untold.append(path)
+        _clashing.add(name)
+        _files.setdefault(path, False)
     if _clashing and _Finder not in sys.meta_path:
         sys.meta_path.insert(0, _Finder)
 
@@ -105,9 +104,10 @@ def add_folders_in_front() -> None:
     """The folders before Python's library on the path: the program's, which comes first, those of
     PYTHONPATH, and what the application has put there itself.
     """
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    given = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     ours = os.path.dirname(os.__file__)
-    programs = (os.path.join(sys.prefix, "bin"), os.path.dirname(sys.executable))  # nodepp-run
+    # A console script, such as nodepp-run, has its folder there.
+    programs = (os.path.join(sys.prefix, "bin"), os.path.dirname(sys.executable or ""))
     for entry in sys.path:
         try:
             folder = os.path.abspath(entry)
@@ -128,7 +128,8 @@ def path_without_application() -> list[str]:
 
 def untold_clashes() -> list[str]:
     """The application's files that have the name of a library module; each is given once."""
-    files, _untold[:] = _untold[:], []
+    files = [path for path, is_told in _files.items() if not is_told]
+    _files.update(dict.fromkeys(files, True))
     return files
 
 
@@ -188,9 +189,11 @@ def _present() -> list[str]:
 
 def _is_theirs(name: str) -> bool:
     """Whether sys.modules has the application's module of a name that clashes, or a part of it."""
-    root = _root(name)
-    file = getattr(sys.modules.get(root), "__file__", None)
-    return file is not None and os.path.abspath(file) == _clashing[root]
+    file = getattr(sys.modules.get(_root(name)), "__file__", None)
+    if not file:                        # built in, or a folder without an __init__.py
+        return False
+    folder, base = os.path.split(os.path.abspath(file))
+    return (os.path.dirname(folder) if base.startswith("__init__.") else folder) in _folders
 
 
 def _swap_in() -> None:
