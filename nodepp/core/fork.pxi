@@ -201,8 +201,8 @@ cdef int fork_status(problem) except? -1:
     if problem is None:
         return 0
     if not isinstance(problem, SystemExit):
-        from traceback import print_exception
-        print_exception(type(problem), problem, problem.__traceback__)
+        from nodepp.library import library
+        library("traceback").print_exception(type(problem), problem, problem.__traceback__)
         return 1
     if problem.code is None:
         return 0
