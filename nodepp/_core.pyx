@@ -9,7 +9,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, Py_XINCREF, PyObject
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strchr, strlen, strstr
 
 from nodepp.core.posix cimport *
 from nodepp.core.python cimport *
@@ -21,6 +21,8 @@ include "core/decimal.pxi"
 include "core/escape.pxi"
 include "core/clock.pxi"
 include "core/calendar.pxi"
+include "core/pulse.pxi"
+include "core/plainlog.pxi"
 include "core/lock.pxi"
 
 # floor 1: what is kept
@@ -103,8 +105,10 @@ include "core/deliver.pxi"
 include "core/compress.pxi"
 include "core/timer.pxi"
 include "core/reader.pxi"
+include "core/witness.pxi"
 
 # floor 6: the whole
+include "core/watchdog.pxi"
 include "core/loop.pxi"
 include "core/download.pxi"
 include "core/house.pxi"

@@ -87,6 +87,7 @@ class Config:
     blacklist: str
     whitelist: str
     log_level: int
+    slow_log_ms: int
     log_file: str
     log_to_stdout: bool
     access_log: bool

@@ -102,17 +102,27 @@ class Events:
                     f"{handler_name(handler)} returned False: the application refuses to start"
                 )
 
-    def stop(self) -> None:
+    def stop(self, begins: Callable[[str], object] = lambda what: None) -> None:
         """Runs the on_stop handlers, last registered first; one that raises is logged, and the
-        others still run. Nothing happens in a child of the process that was started.
+        others still run. What is no fault (SystemExit in a test, a Cut) is raised after them.
+        Nothing happens in a child of the process that was started.
+
+        begins: called with the event's name before each of them.
         """
         if self._started_in not in (None, forks.generation()):
             return
+        kept: BaseException | None = None
         for handler in reversed(self._events.get("stop", ())):
+            begins("on_stop")
             try:
                 forks.call(handler)
-            except Exception as exc:
-                self.host.log_exception(f"on_stop {handler_name(handler)}", exc)
+            except BaseException as exc:
+                if self.host.is_fault(exc):
+                    self.host.log_exception(f"on_stop {handler_name(handler)}", exc)
+                else:
+                    kept = kept or exc
+        if kept is not None:
+            raise kept
 
     def _require_thawed(self, what: str) -> None:
         if self._is_frozen:
@@ -131,5 +141,7 @@ class Timer:
     def __call__(self) -> None:
         try:
             forks.call(self.handler)
-        except Exception as exc:
+        except BaseException as exc:
+            if not self.host.is_fault(exc):
+                raise
             self.host.log_exception(f"every {handler_name(self.handler)}", exc)

@@ -56,8 +56,8 @@ class Host:
     def error(self, req: Request, status: int, exc: BaseException | None) -> Any:
         """The answer for an error, as a handler would give it.
 
-        status: 404, 405 … for what the core found; exc: what a handler raised, else None. Never
-        raises: what an error handler raises is logged, and the default page is given.
+        status: 404, 405 … for what the core found; exc: what a handler raised, else None. Raises
+        no fault: what an error handler raises is logged, and the default page is given.
         """
         problem = self._problem(req, status, exc)
         if not self.expects(problem):
@@ -66,7 +66,9 @@ class Host:
             return self._answer(req, problem)
         except HTTPError as second:
             return self.page(req, second)
-        except Exception as second:
+        except BaseException as second:
+            if not self.is_fault(second):
+                raise
             self.log_exception(f"{req.method} {req.target}: error handler", second)
             return self.page(req, second)
 
@@ -88,6 +90,12 @@ class Host:
             self.log(INF, f"{req.method} {req.target}: {exc.status}, csrf: {exc}")
             return HTTPError(exc.status, str(exc))
         return exc
+
+    def is_fault(self, exc: BaseException) -> bool:
+        """Whether an exception is logged, and everything goes on. False: it is passed on. The core
+        decides, by its setting owns_signals.
+        """
+        return isinstance(exc, Exception) or bool(import_core().is_fault(exc))
 
     def expects(self, exc: BaseException) -> bool:
         """Whether an exception is an answer rather than a fault: HTTPError, what the core says of
@@ -155,18 +163,20 @@ class Host:
         """Calls the handlers of "start" or "login" with the Request, of "stop" or "logout" with the
         Session. False refuses a session that has begun: a handler returned it, or raised.
 
-        Never raises: what a handler raises is logged, and the others are called.
+        Raises no fault: what a handler raises is logged, and the others are called.
         """
         is_fine = True
         for handler in self.app.handlers_of(SESSION_EVENTS[event]):
             try:
                 is_fine = forks.call(handler, subject) is not False and is_fine
-            except Exception as exc:
+            except BaseException as exc:
+                if not self.is_fault(exc):
+                    raise
                 self.hook_failed(f"on_{SESSION_EVENTS[event]} {handler_name(handler)}", exc)
                 is_fine = False
         return is_fine or event != "start"
 
-    def hook_failed(self, what: str, exc: Exception) -> None:
+    def hook_failed(self, what: str, exc: BaseException) -> None:
         """A handler of an event raised: the log has it, and everything goes on."""
         self.log_exception(what, exc)
 

@@ -67,6 +67,7 @@ class Server:
         self.listeners: list[listening.Listener] = []
         self.stopping_since: Optional[float] = None
         self.access: Optional[AccessLists] = None
+        self._is_cut = False
         self._turns_at_stop = 0
         self._access_log = AccessLog()
         self._signals = Signals(self)
@@ -80,6 +81,7 @@ class Server:
         try:
             self._signals.catch()
             self.listeners = self._listen()
+            self._signals.begin("the import of the application")
             site = forks.call(self.find_site, self.config)
             raise_descriptor_limit(self.config.max_connections)
             self._serve(site)
@@ -145,7 +147,8 @@ class Server:
             self._say_stopped()
         finally:
             # on_stop runs after the last request, and also when the engine could not be made.
-            app.stop()
+            self._signals.interruptibly(lambda: app.stop(self._signals.begin))
+            self._signals.begin("the end of the server")
             statics.end()
             app.engine = app.host.access = None
             if self.engine is not None:
@@ -154,11 +157,12 @@ class Server:
                 self.engine.close()
 
     def _start_application(self, app: App) -> None:
+        self._signals.begin("on_start")
         try:
             app.start()
-        except (StartError, ConfigError):
+        except (StartError, ConfigError, SystemExit, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:
             text = exception_text(error, self.verbose)
             raise StartError(f"on_start failed: {text}") from None
 
@@ -172,6 +176,7 @@ class Server:
         except RouteError as error:
             raise StartError(str(error)) from None
         settings["wakeup_fd"] = self._signals.wakeup_fd
+        settings["owns_signals"] = self._signals.are_ours
         monitor = self.config.fd_monitor
         if monitor == "selectors" or (monitor == "auto" and not sys.platform.startswith("linux")):
             from .selectors_api import DefaultSelector
@@ -198,7 +203,9 @@ class Server:
     def cut(self) -> None:
         """Closes all connections at once: run() returns after that."""
         assert self.engine is not None
-        log.write(ALWAYS, f"Cut {counted(self.engine.connection_count, 'connection')}.")
+        if not self._is_cut:
+            self._is_cut = True
+            log.write(ALWAYS, f"Cut {counted(self.engine.connection_count, 'connection')}.")
         self.stopping_since = self.stopping_since or time.perf_counter()
         self.engine.stop(0)
 
@@ -253,6 +260,7 @@ class Server:
             assert self.access is not None
             self.access.read(new)
             open_error_log(new)
+            self._signals.follow()
             if self.engine is not None:
                 self._access_log.open(new, self.engine)
         except (StartError, ConfigError) as error:
@@ -268,6 +276,7 @@ class Server:
         """After log rotation has moved the files away."""
         try:
             reopen_error_log()
+            self._signals.follow()
             if self.engine is not None:
                 self._access_log.open(self.config, self.engine)
         except (OSError, StartError) as error:

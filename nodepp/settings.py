@@ -174,6 +174,8 @@ KEYS = (
         group="log", options="--log-file", reloadable=True),
     Key("logToStdout", "log_to_stdout", "flag", False, "error log to stdout instead of stderr",
         group="log", reloadable=True),
+    Key("slowLog", "slow_log_ms", "duration", 500, "code that holds the loop longer is named",
+        group="log", options="--slow-log", high=DAY_MS, reloadable=True),
     Key("accessLog", "access_log", "flag", False, "one line for each request",
         group="log", options="--access-log", reloadable=True),
     Key("accessLogFile", "access_log_file", "path", "", "its file; empty: where the error log goes",

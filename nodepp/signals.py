@@ -1,8 +1,10 @@
-"""What a server does when it is sent a signal: INT and TERM drain and stop, INT again or QUIT cuts,
-HUP reloads, USR1 reopens the logs.
+"""What a server does when it is sent a signal: INT and TERM drain and stop, a second one of them or
+QUIT cuts, HUP reloads, USR1 reopens the logs.
 
-Python runs these between two steps of its own code; a pipe wakes the engine for them. In a child
-that the application forks, signals do what they did before the server (core/fork.pxi).
+Python runs these between two steps of its own code; a pipe wakes the engine for them. A cut also
+interrupts the code of the application that is running: Cut is raised in it. Where that does not
+help, the watchdog (core/watchdog.pxi) ends the process. In a child that the application forks,
+signals do what they did before the server (core/fork.pxi).
 """
 
 from __future__ import annotations
@@ -11,12 +13,16 @@ import os
 import signal
 
 from . import forks
+from .errors import StartError
+from .host import import_core
+from .log import ALWAYS, WAR, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, Callable, Optional
 
+    from ._core import Watchdog
     from .server import Server
 
     Handler = Callable[[int, Optional[FrameType]], Any]
@@ -27,21 +33,42 @@ class Signals:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.watchdog: Optional[Watchdog] = None
         self._handlers: dict[int, Any] = {}     # of before, by signal
         self._set: set[Any] = set()             # those that replace them
-        self._pipe: tuple[int, int] = (-1, -1)
         self._wakeup_before = -1
         self._generation = 0                # of the process whose signals they are
+        self._is_interruptible = False
 
     @property
     def wakeup_fd(self) -> int:
         """Readable when a signal has come; -1 unless they are caught."""
-        return self._pipe[0]
+        return self.watchdog.wakeup_fd if self.watchdog is not None else -1
+
+    @property
+    def are_ours(self) -> bool:
+        """Whether signals come here: then no exception of the application ends the server."""
+        return bool(self._handlers)
 
     def catch(self) -> None:
-        """From now on they come here. Not in a thread, as in tests of an application: whoever
-        started it stops it.
+        """From now on they come here, and slow code is reported. In a thread, as in tests of an
+        application, there are no signals: the code that started it stops it.
         """
+        try:
+            self.watchdog = import_core().Watchdog(_report, self.server.config.slow_log_ms)
+        except OSError as error:
+            raise StartError(f"The watchdog could not be made: {error.strerror}.") from None
+        assert self.watchdog is not None
+        if not self.watchdog.watching:
+            log.write(WAR, "There is no thread for the watchdog: a handler that hangs can only be"
+                           " killed, and slow ones are not reported.")
+        self.follow()
+        try:
+            # A full pipe means that the engine will wake up anyway.
+            self._wakeup_before = signal.set_wakeup_fd(
+                self.watchdog.signal_fd, warn_on_full_buffer=False)
+        except ValueError:                  # not the main thread
+            return
         handlers = {
             signal.SIGINT: self._on_stop,
             signal.SIGTERM: self._on_stop,
@@ -49,15 +76,6 @@ class Signals:
             signal.SIGHUP: self._on_reload,
             signal.SIGUSR1: self._on_reopen,
         }
-        self._pipe = os.pipe()
-        for fd in self._pipe:
-            os.set_blocking(fd, False)
-            forks.own(fd)
-        try:
-            # A full pipe means that the engine will wake up anyway.
-            self._wakeup_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        except ValueError:                  # not the main thread
-            return
         self._generation = forks.generation()
         _keep_for_children(self)
         for number, handler in handlers.items():
@@ -69,10 +87,9 @@ class Signals:
             _keep_for_children(None)
             signal.set_wakeup_fd(self._wakeup_before)
             self._restore()
-        for fd in self._pipe:
-            if fd >= 0:
-                forks.close(fd)
-        self._pipe = (-1, -1)
+        if self.watchdog is not None:
+            self.watchdog.close()
+            self.watchdog = None
 
     def _restore(self) -> None:
         for number, handler in self._handlers.items():
@@ -106,18 +123,49 @@ class Signals:
             signal.signal(number, before if before is not None else signal.SIG_DFL)
         self._handlers.clear()
 
+    def follow(self) -> None:
+        """After a change of the settings, or of the log."""
+        if self.watchdog is not None:
+            self.watchdog.set_slow(self.server.config.slow_log_ms)
+            self.watchdog.set_log(log.fileno(), bool(log.path))
+
+    def begin(self, what: str) -> None:
+        """Work outside of the loop begins: the watchdog counts anew."""
+        if self.watchdog is not None:
+            self.watchdog.begin(what)
+
+    def interruptibly(self, work: Callable[[], object]) -> None:
+        """Runs code of the application outside of the loop: a cut interrupts it, and nothing else.
+        """
+        self._is_interruptible = True
+        try:
+            work()
+        except import_core().Cut:
+            pass
+        finally:
+            self._is_interruptible = False
+
     def _on_stop(self, number: int, frame: Optional[FrameType]) -> None:
         if self.server.engine is None:
             raise KeyboardInterrupt         # still starting: the import, or on_start, is abandoned
-        if self.server.stopping_since is None:
+        assert self.watchdog is not None
+        if self.server.stopping_since is None and self.watchdog.signals < 2:
             self.server.stop()
-        elif number == signal.SIGINT:
+        else:
             self._on_cut(number, frame)
 
     def _on_cut(self, number: int, frame: Optional[FrameType]) -> None:
+        assert self.watchdog is not None
+        self.watchdog.cut(number)           # it knows, unless the application has taken its pipe
         if self.server.engine is None:
             raise KeyboardInterrupt
         self.server.cut()
+        if self._is_interruptible or self.watchdog.busy:
+            if frame is not None:
+                from .slow import place_of
+
+                log.write(ALWAYS, f"Interrupted: {place_of(frame)}")
+            raise import_core().Cut
 
     def _on_reload(self, number: int, frame: Optional[FrameType]) -> None:
         if self.server.engine is not None:
@@ -149,3 +197,10 @@ def _keep_for_children(signals: Optional[Signals]) -> None:
 def _restore_in_child() -> None:
     if _caught is not None:
         _caught.restore_in_child()
+
+
+def _report(what: str, held_ms: int, frame: Optional[FrameType]) -> None:
+    """Imported when there is something to report."""
+    from .slow import report
+
+    report(what, held_ms, frame)

@@ -125,11 +125,13 @@ def _import(name: str, folder: str, verbose: bool) -> ModuleType:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             raise Missing(f"Cannot import {name!r}.{_similar_module(name, folder)}") from None
         raise StartError(_trouble(named, error, verbose)) from None
-    except Exception as error:
-        raise StartError(_trouble(named, error, verbose)) from None
     except SystemExit as error:
         raise StartError(
             f"{named} ended the process while it was imported (exit {error.code}).") from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise StartError(_trouble(named, error, verbose)) from None
     if path and not os.path.samefile(getattr(module, "__file__", None) or os.devnull, path):
         raise StartError(
             f"{_short(path)} cannot be imported: {name!r} is the name of another module.")

@@ -27,7 +27,7 @@ class TestHost(Host):
             self._note(exc)
         return super().error(req, status, exc)
 
-    def hook_failed(self, what: str, exc: Exception) -> None:
+    def hook_failed(self, what: str, exc: BaseException) -> None:
         """A handler of an event raised: noted too."""
         self._note(exc)
         super().hook_failed(what, exc)

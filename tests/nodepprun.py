@@ -20,16 +20,22 @@ DEADLINE_S = 60.0                # of the start, of an answer, of the end: the s
 
 
 class Run:
-    """Use it as a context: the server is stopped by SIGTERM in the end, and then its status is 0.
+    """Use it as a context: the server is stopped by SIGTERM in the end, and then its status is 0;
+    unless end() was called, which gives the status.
 
     folder: where it starts. words: of the command line, beside the port. script: a program that
-    calls app.run(port=0) instead, as `python script` starts it.
+    calls app.run(port=0) instead, as `python script` starts it. ready: False does not wait until it
+    serves.
     """
 
-    def __init__(self, folder: pathlib.Path, *words: str, script: str = "") -> None:
+    program = RUN
+
+    def __init__(
+        self, folder: pathlib.Path, *words: str, script: str = "", ready: bool = True
+    ) -> None:
         kept = {name: value for name, value in os.environ.items()
                 if not name.startswith("NPP_") and name not in ("PORT", "LISTEN_PID")}
-        command = ["-c", RUN, *words, "--port", "0"]
+        command = ["-c", self.program, *words, "--port", "0"]
         if script:
             command = [script, *words]
             kept.pop("PYTHONSAFEPATH", None)
@@ -42,12 +48,16 @@ class Run:
         self._more = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        try:
-            ready = self.wait_for(r"http://[^\s:]+:(\d+)(?:.|\n)*^Ready in")
-        except BaseException:
-            self.process.kill()
-            self._end()
-            raise
+        if ready:
+            try:
+                self.wait_until_ready()
+            except BaseException:
+                self.process.kill()
+                self._end()
+                raise
+
+    def wait_until_ready(self) -> None:
+        ready = self.wait_for(r"http://[^\s:]+:(\d+)(?:.|\n)*^Ready in")
         self.port = int(ready[1])
         self.address = ("127.0.0.1", self.port)
         self.url = f"http://127.0.0.1:{self.port}"
@@ -100,10 +110,19 @@ class Run:
         assert not rest, rest[:200]
         return response
 
+    def end(self) -> int:
+        """Waits for the end; the exit status."""
+        status = self.process.wait(DEADLINE_S)
+        self._end()
+        return status
+
     def __enter__(self) -> Run:
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
+        if self.process.returncode is not None:
+            self._end()
+            return
         try:
             self.process.send_signal(signal.SIGTERM)
             status = self.process.wait(DEADLINE_S)

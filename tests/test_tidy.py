@@ -58,7 +58,7 @@ EXCEPTIONS = {
     "connection": "input_t stats stats_t",
     "context": "Request RequestGone",
     "asked": "asked_t",
-    "dispatch": "current",
+    "dispatch": "Cut current is_fault",
     "engine": "Engine",
     "escape": "Raw raw html_escape",
     "file": "File",
@@ -82,6 +82,7 @@ EXCEPTIONS = {
     "tables": "connection_t connection_state CONNECTION_* request_t pending_t",
     "transport": "peer_t",
     "upload": "UploadFile UploadReader UploadSource",
+    "watchdog": "Watchdog",
 }
 
 SOURCES = sorted(

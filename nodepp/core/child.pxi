@@ -1,7 +1,7 @@
 # core/child.pxi — what a fork leaves to a child of the engine: nothing
 #   Owns:  which rooms hold descriptors and threads; what an engine of the child's own needs
 #   Uses:  tables, poller, readahead, output, listener, request, accesslog, connection, context,
-#          dispatch, visit, settle, timer, reader, loop
+#          dispatch, visit, settle, timer, reader, watchdog, loop
 #   Never: shutdown, EPOLL_CTL_DEL, free: what the parent shares, and what frames of the parent's
 #          turn still point to, stays as it is
 #   Holds: the session table stays: it is shared memory
@@ -13,6 +13,7 @@ cdef void child_forget "fork_forget_rooms"() noexcept nogil:
     poller_forget()
     readahead_forget()
     accesslog_forget()
+    watchdog_forget()
 
 
 cdef void child_reset() noexcept:

@@ -98,8 +98,10 @@ cdef bytes compress_ask(str coding, bytes body):
     """The host's work; when it fails, the answer leaves as it is."""
     try:
         return dispatch_host.compress(coding, body)
-    except Exception as problem:
-        dispatch_log(1, f"{coding} failed: {type(problem).__name__}: {problem}")
+    except BaseException as problem:
+        if not dispatch_is_fault(problem):
+            raise
+        dispatch_log_problem(f"{coding} failed", problem)
         return None
 
 

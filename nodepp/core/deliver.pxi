@@ -78,8 +78,8 @@ cdef tuple deliver_open(Resource resource):
             raise ValueError("the file that was opened is not the resource")
         return now, opened, 200
     except BaseException as problem:
-        dispatch_keep_interrupt(problem)
-        dispatch_log(1, f"{resource.path}: {type(problem).__name__}: {problem}")
+        dispatch_keep(problem)
+        dispatch_log_problem(resource.path, problem)
     return resource, None, 503
 
 

@@ -19,12 +19,14 @@ cdef PyObject* dispatch_request_now    # the Request being handled; NULL: none i
 cdef Request dispatch_spare            # the pooled Request
 cdef Request dispatch_taken            # the one that is being answered; a stream goes on without
 cdef object dispatch_interrupt         # KeyboardInterrupt or SystemExit out of a handler
+cdef bint dispatch_owns_signals        # the server handles them: no exception of user code ends it
 cdef bytes dispatch_allow_all          # the Allow line of "OPTIONS *"
 
 
-cdef int dispatch_open(Router router, host) except -1:
+cdef int dispatch_open(Router router, host, bint owns_signals) except -1:
     global locate_router, dispatch_host, dispatch_json_encode, dispatch_json_decode
-    global dispatch_spare, dispatch_allow_all, dispatch_json_settled
+    global dispatch_spare, dispatch_allow_all, dispatch_json_settled, dispatch_owns_signals
+    dispatch_owns_signals = owns_signals
     locate_router = router
     dispatch_host = host
     dispatch_json_encode = host.json_encode
@@ -37,13 +39,26 @@ cdef int dispatch_open(Router router, host) except -1:
 
 cdef void dispatch_close() noexcept:
     global locate_router, dispatch_host, dispatch_json_encode, dispatch_json_decode
-    global dispatch_spare, dispatch_interrupt
+    global dispatch_spare, dispatch_interrupt, dispatch_owns_signals
     global dispatch_taken
+    dispatch_owns_signals = False
     locate_publish(None)
     locate_router = None
     dispatch_host = dispatch_json_encode = dispatch_json_decode = None
     dispatch_spare = dispatch_taken = None
     dispatch_interrupt = None
+
+
+class Cut(BaseException):
+    """Raised in user code that is running when the server is told to cut. Whatever is left of it is
+    dropped without a word, for the connection is cut too."""
+
+
+def is_fault(exception: BaseException) -> bool:
+    """Whether an exception of user code is logged and answered like any error. False: it is raised
+    out of the turn, because whoever drives the engine decides what SystemExit and the like mean; or
+    it is a Cut. A server that handles the signals itself is ended by signals only."""
+    return dispatch_is_fault(exception)
 
 
 def current() -> Request:
@@ -181,7 +196,7 @@ cdef void dispatch_recover(connection_t* c, const request_t* r, const mark_t* ma
     try:
         dispatch_raise()
     except BaseException as problem:
-        dispatch_keep_interrupt(problem)
+        dispatch_keep(problem)
         stats.handler_errors += 1
         try:
             dispatch_log(1, f"a request could not be answered: {type(problem).__name__}")
@@ -359,20 +374,35 @@ cdef int dispatch_take_exception(Request req, head_t* head, const mark_t* mark) 
 
 cdef int dispatch_blame(Request req, head_t* head, problem, const mark_t* mark) except -1:
     """An exception is a 500; one that is to end the program is raised when the turn is over."""
-    if not isinstance(problem, Exception):
-        dispatch_keep_interrupt(problem)
+    if isinstance(problem, Cut):
+        if req._session is not None:
+            settle_discard(req)
+        req.connection.cut = True
+        return dispatch_brief(req, head, mark)
+    if not dispatch_keep(problem):
         problem = RuntimeError(f"stopped by {type(problem).__name__}")
     if req._session is not None and getattr(problem, "status", 500) >= 500:
         settle_discard(req)
     return dispatch_fail(req, head, 500, problem, mark)
 
 
-cdef void dispatch_keep_interrupt(problem) noexcept:
-    """KeyboardInterrupt or SystemExit: raised again when this turn is over, for in its midst the
-    tables would be left half done. Other exceptions are not kept."""
+cdef bint dispatch_is_fault(problem) noexcept:
+    """The one place that decides what an exception is that is no Exception. See is_fault()."""
+    return isinstance(problem, Exception) \
+        or (dispatch_owns_signals and not isinstance(problem, Cut))
+
+
+cdef bint dispatch_keep(problem) noexcept:
+    """True: it is a fault, to be logged and answered. False: KeyboardInterrupt, SystemExit and the
+    like are raised again when this turn is over, for in its midst the tables would be left half
+    done. A Cut has done its work: the engine has been told to stop already."""
     global dispatch_interrupt
-    if not isinstance(problem, Exception):
+    fork_check(problem)                # all that user code raises comes by here
+    if dispatch_is_fault(problem):
+        return True
+    if not isinstance(problem, Cut):
         dispatch_interrupt = problem
+    return False
 
 
 cdef int dispatch_fail(Request req, head_t* head, int status, problem,
@@ -400,16 +430,23 @@ cdef int dispatch_fail(Request req, head_t* head, int status, problem,
         if problem is not None and head.status >= 500:
             stats.handler_errors += 1
     except BaseException as failure:
-        fork_check(failure)
-        dispatch_keep_interrupt(failure)
         stats.handler_errors += 1
-        output_rewind(mark)
-        req.iterator = None
-        req.connection.closing = True
-        head.status = 500
-        response_queue_brief(500, req.r.head.method != METHOD_HEAD)
-        dispatch_log(1, f"the page for status {status} failed: {type(failure).__name__}: {failure}")
+        dispatch_brief(req, head, mark)
+        if isinstance(failure, Cut):
+            req.connection.cut = True
+        else:
+            dispatch_keep(failure)
+            dispatch_log_problem(f"the page for status {status} failed", failure)
     return 0
+
+
+cdef int dispatch_brief(Request req, head_t* head, const mark_t* mark) except -1:
+    """Answers with the engine's own line of text, and closes."""
+    output_rewind(mark)
+    req.iterator = None
+    req.connection.closing = True
+    head.status = 500
+    return response_queue_brief(500, req.r.head.method != METHOD_HEAD)
 
 
 cdef int dispatch_log(int level, str message) except -1:
@@ -417,5 +454,18 @@ cdef int dispatch_log(int level, str message) except -1:
     try:
         dispatch_host.log(level, message)
     except BaseException as problem:
-        dispatch_keep_interrupt(problem)
+        dispatch_keep(problem)
+    return 0
+
+
+cdef int dispatch_log_problem(str what, problem) except -1:
+    """A line on what user code has raised, and where, if the host can tell that."""
+    try:
+        tell = getattr(dispatch_host, "log_exception", None)
+        if tell is not None:
+            tell(what, problem)
+        else:
+            dispatch_host.log(1, f"{what}: {type(problem).__name__}: {problem}")
+    except BaseException as failure:
+        dispatch_keep(failure)
     return 0

@@ -218,7 +218,8 @@ cdef set engine_keys = {
     "send_timeout_ms", "keep_alive_timeout_ms", "max_payload", "head_size_max",
     "target_size_max", "field_count_max", "buffer_memory", "spool_size", "spool_dir",
     "form_part_count_max", "form_field_size_max", "server_header", "reserved_descriptors",
-    "wakeup_fd", "compress_threshold", "sessions", "session_timeout_s", "session_auth_timeout_s",
+    "wakeup_fd", "owns_signals", "compress_threshold", "sessions", "session_timeout_s",
+    "session_auth_timeout_s",
     "session_keep_s", "session_lifetime_s", "session_cookie", "login_cookie",
     "session_bind_agent", "sessions_for_bots", "secure_cookies", "csrf", "login_path",
     "auth_rules", "guard_loopback", "forged_grace_s"}
@@ -368,7 +369,7 @@ cdef int engine_open_rooms(Engine engine, list listeners) except -1:
     cdef int kind = engine_poller_kind(engine)
     engine_apply(engine.settings)
     clock_update()
-    dispatch_open(engine.router, engine.host)
+    dispatch_open(engine.router, engine.host, engine.settings.get("owns_signals", False))
     compress_open(engine.host, engine_number(engine.settings, "compress_threshold", -1, -1,
                                              <int64_t>1 << 50))
     locate_publish(engine.snapshot)

@@ -187,6 +187,11 @@ cdef int house_stop(int64_t grace_ms) except -1:
     return 0
 
 
+cdef inline bint house_cuts() noexcept nogil:
+    """The grace is over: nothing more is begun, so that this turn ends soon."""
+    return connection_draining and clock_now_ms >= house_cut_ms
+
+
 cdef int house_close_doors() except -1:
     """Whoever has been accepted by the kernel was promised an answer, as far as there are slots."""
     global house_doors_open
@@ -205,7 +210,7 @@ cdef int house_stop_step() except -1:
     global house_swept
     cdef connection_t* c
     cdef uint32_t slot
-    cdef bint cut = clock_now_ms >= house_cut_ms
+    cdef bint cut = house_cuts()
     if house_doors_open:
         house_close_doors()
     if not cut and house_swept:

@@ -1,8 +1,8 @@
 # core/loop.pxi — one turn: wait, accept, advance each ready connection, expire
 #   Owns:  the order of things; what each outcome leads to; stopping
-#   Uses:  limits, clock, fork, tables, deadline, poller, transport, readahead, output, response,
-#          listener, expiry, request, accesslog, connection, queue, dispatch, visit, parting,
-#          stream, timer, reader, download, house
+#   Uses:  limits, clock, pulse, fork, tables, deadline, poller, transport, readahead, output,
+#          response, listener, expiry, request, accesslog, connection, queue, dispatch, visit,
+#          parting, stream, timer, reader, download, house
 #   Never: how a thing is done
 #   Holds: a turn never waits for one connection, and none gets more than its share of it
 
@@ -22,20 +22,25 @@ cdef int loop_turn(int timeout_ms) except -1:
     cdef int i, count
     cdef int64_t busy_ns
     clock_update()
+    pulse_wait()
     count = loop_wait(loop_timeout(timeout_ms))
     clock_update()
     PyErr_CheckSignals()
     busy_ns = clock_read_ns()
     stats.turns += 1
+    pulse_turn(<uint64_t>busy_ns, stats.requests)
     fork_check(None)                   # a handler of a signal has forked
     for i in range(count):
+        if unlikely_(connection_draining) and house_cuts():
+            break
         loop_event(poller_event[i].key, poller_event[i].ready)
     fork_check(None)                   # or what ran unseen, such as a __del__
     count += loop_run_queue()
     house_expire()
     if unlikely_(connection_starved_count):
         house_feed_starved()
-    timer_run()
+    if likely_(not house_cuts()):
+        timer_run()
     if likely_(visit_vault != NULL):
         parting_expire()
     if unlikely_(house_expels):
@@ -358,7 +363,7 @@ cdef int loop_run_queue() except -1:
     cdef connection_t* c
     cdef input_t input
     for i in range(count):
-        if queue_first < 0:
+        if queue_first < 0 or house_cuts():
             break
         c = &tables_connection[queue_first]
         queue_remove(c)

@@ -1,8 +1,8 @@
 # core/parting.pxi — sessions that end, and whom that is told
 #   Owns:  ending a session with its hooks; the share of a turn that looks for those that are over;
 #          who gives way when the table is full
-#   Uses:  clock, lock, fork, tables, vault, session, expiry, cookie, dispatch, store, visit,
-#          personal, entry
+#   Uses:  clock, lock, pulse, fork, tables, vault, session, expiry, cookie, dispatch, store,
+#          visit, personal, entry
 #   Never: a session that a request is being given: it is noted, and ends when that has been done
 #   Holds: who ends a session does so once, and tells after it has gone
 
@@ -66,14 +66,15 @@ cdef void parting_part(uint32_t slot) noexcept nogil:
 
 cdef bint parting_tell(str event, subject) except -1:
     """Calls the hooks of an event; False: one of them refuses, or has failed."""
+    pulse_step(b"a hook of sessions")
     try:
         accepted = dispatch_host.session_event(event, subject) is not False
         fork_check(None)
         return accepted
     except BaseException as problem:
-        fork_check(problem)
-        dispatch_keep_interrupt(problem)
-        dispatch_log(1, f"on_session {event}: {type(problem).__name__}: {problem}")
+        if not isinstance(problem, Cut):
+            dispatch_keep(problem)
+            dispatch_log_problem(f"on_session {event}", problem)
     return False
 
 

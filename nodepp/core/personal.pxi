@@ -1,6 +1,6 @@
 # core/personal.pxi — a visitor's session as a handler sees it
 #   Owns:  class Session: what it holds, read when first looked at; what shall become of it
-#   Uses:  vault, ident, session, context, visit, alter, entry, settle, tally, declared
+#   Uses:  vault, ident, session, context, dispatch, visit, alter, entry, settle, tally, declared
 #   Never: writing it back
 #   Holds: what a handler changes takes effect at the end of its request, whole or not at all; but
 #          start, logout and add do at once
@@ -341,7 +341,8 @@ cdef void personal_see(Session s) noexcept:
             s.shown_id = ident_text(visit_vault, s.key, s.slot).decode("ascii")
         if personal_defaults is None:
             personal_values(s)
-    except Exception:
+    except BaseException as problem:
+        dispatch_keep(problem)
         s.held = {}
 
 

@@ -42,8 +42,13 @@ cdef extern from *:
     """
 
 
+cdef extern from "<stdio.h>" nogil:
+    int snprintf(char* text, size_t size, const char* format, ...)
+
+
 cdef extern from "<fcntl.h>" nogil:
-    int O_CLOEXEC, O_NONBLOCK
+    int O_CLOEXEC, O_NONBLOCK, F_DUPFD_CLOEXEC
+    int fcntl(int fd, int command, ...)
 
 
 cdef extern from "<sys/mman.h>" nogil:

@@ -24,6 +24,16 @@ def probe_guard(on: bool) -> None:
     probe_guarded = on
 
 
+def probe_slow_window(int window_ms) -> None:
+    """From now on the reports of slow code are counted anew after that time, not after a minute."""
+    pulse_store(&watchdog_window_ms, window_ms)
+
+
+def probe_watchdog_forget() -> None:
+    """What a child that was forked does first."""
+    watchdog_forget()
+
+
 cdef class ProbeArea:
     """Memory that ends where an unreadable page begins."""
     cdef uint8_t* region

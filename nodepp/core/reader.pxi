@@ -1,6 +1,6 @@
 # core/reader.pxi — descriptors that others want to read on the engine's thread
 #   Owns:  which descriptor calls what when it is readable
-#   Uses:  fork, poller, connection, dispatch
+#   Uses:  pulse, fork, poller, connection, dispatch
 #   Never: reading them
 #   Holds: a callback that fails is logged and stays: the descriptor is the caller's to remove
 
@@ -46,16 +46,14 @@ cdef int reader_call(int place, uint32_t generation) except -1:
     if place >= len(reader_entries) or reader_entries[place] is None \
             or reader_entries[place][2] != generation:
         return 0
+    pulse_step(b"a reader's callback")
     try:
         reader_entries[place][1]()
         fork_check(None)
-    except Exception as problem:
-        fork_check(problem)
-        stats.handler_errors += 1
-        dispatch_log(1, f"a reader's callback failed: {type(problem).__name__}: {problem}")
     except BaseException as problem:
-        fork_check(problem)
-        dispatch_keep_interrupt(problem)
+        if dispatch_keep(problem):
+            stats.handler_errors += 1
+            dispatch_log_problem("a reader's callback failed", problem)
     return 0
 
 

@@ -1,7 +1,7 @@
 # core/stream.pxi — answers whose length nobody knows yet
 #   Owns:  pulling an iterator, the chunked coding of its pieces, its close()
-#   Uses:  limits, scan, clock, fork, tables, output, response, request, connection, context, reply,
-#          dispatch, settle, result
+#   Uses:  limits, scan, clock, pulse, fork, tables, output, response, request, connection,
+#          context, reply, dispatch, settle, result
 #   Never: more than one share per turn: others are waiting
 #   Holds: an iterator that was begun is closed exactly once, whoever ends it
 
@@ -62,6 +62,7 @@ cdef object stream_next(Request req, iterator):
     """The next piece as bytes, b"" for "nothing yet, others first"; None at the end."""
     global dispatch_request_now
     dispatch_request_now = <PyObject*>req
+    pulse_step(NULL)
     try:
         piece = next(iterator, stream_nothing)
         fork_check(None)
@@ -145,11 +146,9 @@ cdef int stream_step(connection_t* c) noexcept:
             if not piece or clock_read_ns() > end_ns:
                 break
         return STREAM_GOES_ON
-    except Exception as problem:
-        stream_report(req, problem)
-        return STREAM_BROKEN
     except BaseException as problem:
-        dispatch_keep_interrupt(problem)
+        if dispatch_keep(problem):
+            stream_report(req, problem)
         return STREAM_BROKEN
 
 
@@ -159,8 +158,8 @@ cdef void stream_report(Request req, problem) noexcept:
     try:
         dispatch_host.stream_error(req, problem)
     except BaseException as failure:
-        dispatch_keep_interrupt(failure)
-        dispatch_log(1, f"a stream failed: {problem!r}; reporting it failed: {failure!r}")
+        dispatch_keep(failure)
+        dispatch_log_problem("a stream failed, and reporting that failed too", failure)
 
 
 cdef void stream_finish(connection_t* c) noexcept:
@@ -182,15 +181,12 @@ cdef void stream_end(connection_t* c, request_t* r, Request req) noexcept:
 
 
 cdef void stream_close(iterator) noexcept:
-    close = getattr(iterator, "close", None)
-    if close is None:
-        return
+    pulse_step(b"close() of a streamed iterator")
     try:
-        close()
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            close()
         fork_check(None)
-    except Exception as problem:
-        fork_check(problem)
-        dispatch_log(1, f"close() of a streamed iterator failed: {problem!r}")
     except BaseException as problem:
-        fork_check(problem)
-        dispatch_keep_interrupt(problem)
+        if dispatch_keep(problem):
+            dispatch_log_problem("close() of a streamed iterator failed", problem)

@@ -1,6 +1,6 @@
 # core/timer.pxi — what the application wants done every so often
 #   Owns:  periodic callbacks on the engine's thread
-#   Uses:  limits, clock, fork, connection, dispatch
+#   Uses:  limits, clock, pulse, fork, connection, dispatch
 #   Never: exactness: a callback runs at the end of the turn in which it is due
 #   Holds: a callback that fails is logged and comes again; missed beats are not made up for
 
@@ -36,20 +36,14 @@ cdef int timer_run() except -1:
 
 
 cdef void timer_call(callback) noexcept:
+    pulse_step(b"a periodic callback")
     try:
         callback()
         fork_check(None)
-    except Exception as problem:
-        fork_check(problem)
-        timer_report(problem)
     except BaseException as problem:
-        fork_check(problem)
-        dispatch_keep_interrupt(problem)
-
-
-cdef void timer_report(problem) noexcept:
-    stats.handler_errors += 1
-    dispatch_log(1, f"a periodic callback failed: {type(problem).__name__}: {problem}")
+        if dispatch_keep(problem):
+            stats.handler_errors += 1
+            dispatch_log_problem("a periodic callback failed", problem)
 
 
 cdef void timer_close() noexcept:

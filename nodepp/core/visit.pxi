@@ -287,8 +287,8 @@ cdef int visit_count_guess(connection_t* c) except -1:
         dispatch_host.address_blocked(transport_peer_text(c.family, c.peer),
                                       visit_reasons[outcome])
     except BaseException as problem:
-        dispatch_keep_interrupt(problem)
-        dispatch_log(1, f"an address could not be blocked: {type(problem).__name__}: {problem}")
+        dispatch_keep(problem)
+        dispatch_log_problem("an address could not be blocked", problem)
     return 0
 
 

@@ -70,8 +70,12 @@ class Slices:
         if self._engine is None:
             return
         until = time.perf_counter() + SLICE_S
-        while self._queue and time.perf_counter() < until:
-            self._step()
+        try:
+            while self._queue and time.perf_counter() < until:
+                self._step()
+        except BaseException:  # none that a step may raise: the core logs it, and the rest goes on
+            self._schedule()
+            raise
         now = time.perf_counter()
         if not self._queue or now - self._flushed_at >= FLUSH_S:
             self._flushed_at = now if self._queue else 0.0
@@ -85,8 +89,10 @@ class Slices:
             next(steps)
         except StopIteration:
             self._queue.remove(steps)
-        except Exception as error:  # a fault in one file's work must not end the server
+        except BaseException as error:  # a fault in one file's work must not end the server
             self._queue.remove(steps)
+            if not isinstance(error, Exception):
+                raise
             self.failed(error)
 
     def _flush(self) -> None:
