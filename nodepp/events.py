@@ -39,14 +39,17 @@ class Events:
         return self._on("stop", handler)
 
     def on_session_start(self, handler: HandlerT) -> HandlerT:
-        """Decorator: called with the request when a session has begun. Returning False refuses it,
-        and so does an exception: the request is answered with 500.
+        """Decorator: called with the request when a session has begun: by its handler, or by a rule
+        before that is called. Returning False refuses it, and so does an exception: the request is
+        answered with 500.
         """
         return self._on("session_start", handler)
 
     def on_session_stop(self, handler: HandlerT) -> HandlerT:
-        """Decorator: called with the session that ends, read-only. There may be no request: most
-        sessions end because nobody has come for a while.
+        """Decorator: called with the session that ends, read-only. nodepp.current() is the request
+        that is being answered meanwhile: that of its visitor, or, where session.evicted says so, of
+        another visitor whose login takes its place. Most sessions end between requests, because
+        their time is up: then there is no current request, and asking for it is a RuntimeError.
         """
         return self._on("session_stop", handler)
 
@@ -55,7 +58,9 @@ class Events:
         return self._on("login", handler)
 
     def on_logout(self, handler: HandlerT) -> HandlerT:
-        """Decorator: called with the session that was logged out, read-only, before it ends."""
+        """Decorator: called with the session that was logged out, read-only, before it ends. A login
+        that ends because its time is up is a logout without a current request, see on_session_stop.
+        """
         return self._on("logout", handler)
 
     def _on(self, event: str, handler: HandlerT) -> HandlerT:

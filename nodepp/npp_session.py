@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ._core import Session
+    from ._core import Request, Session
 
 AUTH_LEVEL_NONE = int(AuthLevel.NONE)
 AUTH_LEVEL_ANONYMOUS = int(AuthLevel.ANONYMOUS)
@@ -48,6 +48,17 @@ def _session() -> Session:
     # An empty session is false, as a dict is.
     session: Session = current().session if state.session is None else state.session
     return session
+
+
+def _asking() -> Request:
+    """The request of the session's visitor. RuntimeError where there is none: the session has ended
+    by time, or another visitor's login took its place and that visitor's request is the current one.
+    """
+    if state.session is not None and state.session.evicted:
+        raise RuntimeError(
+            "this session made way for another visitor's login, and only that visitor's request is"
+            " here: a session keeps no address and no browser")
+    return current()
 
 
 class SessionFields:
@@ -93,22 +104,22 @@ class SessionFields:
     @property
     def ip(self) -> str:
         """The address that asks now, as the others below: a session does not keep it."""
-        return current().client.ip
+        return _asking().client.ip
 
     @property
     def uagent(self) -> str:
         """The browser's User-Agent."""
-        return current().header("user-agent", "")
+        return _asking().header("user-agent", "")
 
     @property
     def referer(self) -> str:
         """The page that the visitor comes from."""
-        return current().header("referer", "")
+        return _asking().header("referer", "")
 
     @property
     def lang(self) -> str:
         """The language asked for."""
-        return current().lang or ""
+        return _asking().lang or ""
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"SESSION has no {name}: what an application keeps is in SESSION_DATA")

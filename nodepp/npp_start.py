@@ -101,16 +101,18 @@ def _init_handler(init: Callable[..., Any]) -> Callable[[], bool]:
 
 
 def _without_argument(hook: Callable[[], Any]) -> Callable[[Any], Any]:
-    """subject: the request of a session that begins, or the session that has ended: SESSION and
-    SESSION_DATA read it, for there may be no request any more.
+    """subject: the request of a session that begins, or the session that has ended. SESSION and
+    SESSION_DATA read that session; the other macros read the current request, if there is one.
     """
+    request_class = import_core().Request
 
     def call(subject: Any) -> Any:
-        state.session = getattr(subject, "session", subject)
+        before = state.session  # a hook may log in or out, and another hook runs meanwhile
+        state.session = subject.session if isinstance(subject, request_class) else subject
         try:
             return hook()
         finally:
-            state.session = None
+            state.session = before
 
     return call
 

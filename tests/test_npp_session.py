@@ -214,6 +214,95 @@ def test_an_init_may_write_what_the_page_reads(visit):
     assert client.get("/").text == "Ulm"
 
 
+def test_a_hook_reads_the_request_for_which_a_rule_begins_the_session(visit):
+    """The line DBG("%s", SESSION.ip) in npp_app_session_init, and each new visitor got a 500: the rule
+    began the session before npp_app_main was called, and there was no current request.
+    """
+    seen = []
+
+    def npp_app_session_init():
+        npp.DBG("%s", npp.SESSION.ip)
+        seen.append((npp.SESSION.ip, npp.SESSION.uagent, npp.REQ_METHOD(), npp.REQ_URI(),
+                     bool(npp.IS_SESSION), npp.QS("a")))
+        npp.RES_HEADER("X-Init", "1")
+        return True
+
+    client = visit(lambda: npp.OUT("%s", npp.REQ_URI), npp_app_session_init=npp_app_session_init,
+                   NPP_REQUIRED_AUTH_LEVEL=npp.AUTH_LEVEL_ANONYMOUS)
+    answer = client.post("/x?a=1", data={"b": "2"}, headers={"User-Agent": "test"})
+    assert (answer.status, answer.headers["x-init"]) == (200, "1")
+    assert seen == [("127.0.0.1", "test", "POST", "x?a=1", True, "1")]
+
+
+def test_hooks_of_login_and_logout_read_the_request_too(visit):
+    seen = []
+
+    def note(name):
+        return lambda: seen.append((name, npp.REQ_URI(), npp.SESSION.ip, int(npp.UID)))
+
+    def main():
+        if npp.REQ("in"):
+            log_in()
+        else:
+            npp.REQUEST.session.logout()
+
+    names = {f"npp_app_{name}": note(name) for name in
+             ("session_init", "session_done", "user_login", "user_logout")}
+    client = visit(main, **names)
+    client.get("/in")
+    client.get("/out")
+    assert seen == [
+        ("session_init", "in", "127.0.0.1", 0), ("user_login", "in", "127.0.0.1", 7),
+        ("user_logout", "out", "127.0.0.1", 7), ("session_done", "out", "127.0.0.1", 7)]
+
+
+def test_after_a_hook_within_a_hook_session_is_that_of_the_outer_one_again(visit):
+    """The inner hook forgot, when it was over, which session the outer one was about."""
+    seen = []
+
+    def npp_app_session_done():
+        raise ValueError("on purpose")
+
+    def npp_app_session_init():
+        npp.SESSION_DATA["step"] = 1
+        log_in()
+        seen.append((npp.SESSION_DATA["step"], int(npp.UID)))
+
+    def main():
+        seen.append(npp.SESSION_DATA["step"])
+
+    client = visit(main, npp_app_session_init=npp_app_session_init,
+                   npp_app_session_done=npp_app_session_done,
+                   npp_app_user_login=lambda: seen.append(npp.SESSION_DATA["step"]),
+                   NPP_REQUIRED_AUTH_LEVEL=npp.AUTH_LEVEL_ANONYMOUS)
+    assert client.get("/").status == 200
+    assert seen == [1, (1, 7), 1]
+
+
+def test_a_session_that_makes_way_for_another_visitor_has_no_address(visit):
+    """The address at hand is that of the visitor whose login takes the place: it would be written
+    down for the wrong one.
+    """
+    seen = []
+
+    def npp_app_session_done():
+        seen.append((npp.SESSION_DATA["name"], npp.REQ_URI()))
+        seen.append(npp.SESSION.ip)
+
+    def main():
+        if npp.REQ("in"):
+            log_in()
+        else:
+            npp.SESSION_DATA["name"] = "first"
+
+    client = visit(main, session_settings={"max_sessions": 1}, raise_exceptions=False,
+                   npp_app_session_done=npp_app_session_done)
+    client.get("/")
+    client.cookies.clear()
+    assert client.get("/in").status == 200
+    assert seen == [("first", "in")]
+
+
 def test_an_init_that_returns_false_refuses_the_session(visit):
     client = visit(lambda: npp.OUT("in"), raise_exceptions=False,
                    npp_app_session_init=lambda: False,

@@ -58,7 +58,7 @@ EXCEPTIONS = {
     "connection": "input_t stats stats_t",
     "context": "Request RequestGone",
     "asked": "asked_t",
-    "dispatch": "Cut current is_fault",
+    "dispatch": "Cut is_fault",
     "engine": "Engine",
     "escape": "Raw raw html_escape",
     "file": "File",

@@ -1,7 +1,7 @@
 # core/context.pxi — the request as a handler sees it
 #   Owns:  class Request: what was asked, made into Python objects only when looked at
 #   Uses:  limits, scan, escape, tables, transport, output, format, target, form, response,
-#          visitor, headers, answer, content, reply, locate, dispatch, personal, admit
+#          visitor, headers, answer, content, reply, locate, current, dispatch, personal, admit
 #   Never: what the handler is called with or what becomes of its result
 #   Holds: a Request whose life is over holds no pointer: it raises, it never shows other bytes
 
@@ -283,7 +283,7 @@ cdef class Request:
     def out_raw(self, text, *args) -> None:
         """As `out`, but values are never escaped. bytes are appended as they are, without args."""
         context_live(self)
-        if output.body_start == 0 or dispatch_request_now != <PyObject*>self:
+        if output.body_start == 0 or current_request != <PyObject*>self:
             reply_begin_out(self)
         if isinstance(text, bytes):
             if args:
@@ -297,7 +297,7 @@ cdef class Request:
     def out_clear(self) -> None:
         """Forgets what out() has appended so far."""
         context_live(self)
-        if output.body_start and dispatch_request_now == <PyObject*>self:
+        if output.body_start and current_request == <PyObject*>self:
             output.used = output.body_start - HEADROOM_SIZE
             output.body_start = 0
 

@@ -1,7 +1,7 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
 #   Owns:  file or route or fallback; calling the handler; turning its result into an answer
 #   Uses:  limits, fork, tables, output, parser, response, statics, rules, request, accesslog,
-#          connection, route, freeze, context, locate, visit, settle, admit, result, stream,
+#          connection, route, freeze, context, current, locate, visit, settle, admit, result, stream,
 #          deliver
 #   Never: reading or sending
 #   Holds: each complete request is answered exactly once, whatever the handler does
@@ -15,7 +15,6 @@ cdef object dispatch_host              # .error .log .json_encode .json_decode
 cdef object dispatch_json_encode
 cdef object dispatch_json_decode
 cdef bint dispatch_json_settled        # dispatch_json_encode is the library's own
-cdef PyObject* dispatch_request_now    # the Request being handled; NULL: none is
 cdef Request dispatch_spare            # the pooled Request
 cdef Request dispatch_taken            # the one that is being answered; a stream goes on without
 cdef object dispatch_interrupt         # KeyboardInterrupt or SystemExit out of a handler
@@ -59,13 +58,6 @@ def is_fault(exception: BaseException) -> bool:
     out of the turn, because whoever drives the engine decides what SystemExit and the like mean; or
     it is a Cut. A server that handles the signals itself is ended by signals only."""
     return dispatch_is_fault(exception)
-
-
-def current() -> Request:
-    """The request being handled. RuntimeError outside a handler."""
-    if dispatch_request_now is NULL:
-        raise RuntimeError("there is no current request: this is not called by a handler")
-    return <object>dispatch_request_now
 
 
 cdef object dispatch_uuid_class = None
@@ -192,7 +184,6 @@ cdef void dispatch_recover(connection_t* c, const request_t* r, const mark_t* ma
     """After an exception that no answer could be made of (there is no memory, or the host fails
     where it must not): what was queued for this request is dropped, and a line of text ends the
     connection, as far as there is room for that."""
-    global dispatch_request_now
     try:
         dispatch_raise()
     except BaseException as problem:
@@ -202,7 +193,7 @@ cdef void dispatch_recover(connection_t* c, const request_t* r, const mark_t* ma
             dispatch_log(1, f"a request could not be answered: {type(problem).__name__}")
         except BaseException:
             pass
-    dispatch_request_now = NULL
+    current_leave(NULL)
     if dispatch_taken is not None:
         context_release(dispatch_taken)
         dispatch_forget()
@@ -221,7 +212,8 @@ cdef void dispatch_forget() noexcept:
 
 
 cdef Request dispatch_take_request(connection_t* c, request_t* r):
-    """The pooled Request, or a new one while the pooled one is in use."""
+    """The pooled Request, or a new one while the pooled one is in use. It is the current one until
+    its answer is queued: whatever runs before that runs for it."""
     global dispatch_spare, dispatch_taken
     cdef Request req = dispatch_spare
     if unlikely_(req is None):
@@ -230,6 +222,7 @@ cdef Request dispatch_take_request(connection_t* c, request_t* r):
     req.number = stats.requests
     context_bind(req, c, r)
     dispatch_taken = req
+    current_enter(req)
     return req
 
 
@@ -269,7 +262,6 @@ cdef int dispatch_miss_with(connection_t* c, request_t* r, head_t* head, int sta
 cdef int dispatch_call(connection_t* c, request_t* r, const match_t* match,
                        head_t* head) except -1:
     """Calls the handler and queues what it answers."""
-    global dispatch_request_now
     cdef Request req = dispatch_take_request(c, r)
     cdef PyObject* args[ROUTE_PARAM_MAX + 2]
     cdef PyObject* result
@@ -285,11 +277,9 @@ cdef int dispatch_call(connection_t* c, request_t* r, const match_t* match,
         result = NULL
     else:
         count += 0 if match.handler.by_name else match.capture_count
-        dispatch_request_now = <PyObject*>req
         result = dispatch_vectorcall(match.handler.callable, args + 1,
                                      count | PY_VECTORCALL_ARGUMENTS_OFFSET,
                                      match.handler.names if match.handler.by_name else NULL)
-        dispatch_request_now = NULL
         if unlikely_(fork_orphaned):
             dispatch_leave(result)
         visit_expected(req._session is not None)
@@ -330,6 +320,7 @@ cdef extern from *:
 
 cdef int dispatch_end(connection_t* c, request_t* r, Request req, head_t* head) except -1:
     """After the answer was queued: ends the Request, unless it goes on as a stream."""
+    current_leave(NULL)
     if req.iterator is not None:
         dispatch_forget()
         return stream_begin(c, r, req)
@@ -409,7 +400,6 @@ cdef int dispatch_fail(Request req, head_t* head, int status, problem,
                        const mark_t* mark) except -1:
     """Answers with the host's page for a status or an exception; if that fails as well, with the
     engine's own line of text. What the handler has rendered or queued since the mark is dropped."""
-    global dispatch_request_now
     output_rewind(mark)
     req._status = status
     req.type = RESPONSE_HTML
@@ -420,11 +410,7 @@ cdef int dispatch_fail(Request req, head_t* head, int status, problem,
     if req.lines is not None:          # what was said of a body that is dropped
         req.lines = [entry for entry in req.lines if entry[0] != b"content-encoding"]
     try:
-        dispatch_request_now = <PyObject*>req
-        try:
-            result = dispatch_host.error(req, status, problem)
-        finally:
-            dispatch_request_now = NULL
+        result = dispatch_host.error(req, status, problem)
         fork_check(None)
         result_answer(req, head, result)
         if problem is not None and head.status >= 500:

@@ -1,6 +1,6 @@
 # core/fastcall.pxi — doors passed too often for the usual way in
 #   Owns:  Request.out and Response(...) as the interpreter's quickest calls
-#   Uses:  limits, output, format, answer, context, reply, dispatch
+#   Uses:  limits, output, format, answer, context, current, reply
 #   Never: another meaning than the methods they stand for
 #   Holds: arguments are borrowed for the call; nothing is built to carry them
 
@@ -46,7 +46,7 @@ cdef int fastcall_out "fastcall_out"(object req, PyObject** args, Py_ssize_t cou
         context_live(request)
     if unlikely_(count == 0 or not PyUnicode_Check(<object>args[0])):
         raise TypeError("out() takes a text (str) and the values of its format")
-    if output.body_start == 0 or dispatch_request_now != <PyObject*>req:
+    if output.body_start == 0 or current_request != <PyObject*>req:
         reply_begin_out(request)
     return format_render(<str><object>args[0], args + 1, count - 1, request.html)
 

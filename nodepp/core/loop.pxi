@@ -179,6 +179,8 @@ cdef int loop_feed(connection_t* c, input_t* input) except -1:
         if unlikely_(dispatch_try(c, r) < 0):
             dispatch_recover(c, r, &mark)
         visit_shown.number = 0         # what it points to goes now
+        if unlikely_(parting_noted_count):
+            parting_end_late(c, r)
         request_release(r)
         if c.closing or c.stream != NULL:
             break

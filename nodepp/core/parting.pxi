@@ -1,8 +1,8 @@
 # core/parting.pxi — sessions that end, and whom that is told
 #   Owns:  ending a session with its hooks; the share of a turn that looks for those that are over;
 #          who gives way when the table is full
-#   Uses:  clock, lock, pulse, fork, tables, vault, session, expiry, cookie, dispatch, store,
-#          visit, personal, entry
+#   Uses:  clock, lock, pulse, fork, tables, vault, session, expiry, cookie, context, current,
+#          dispatch, store, visit, personal, entry
 #   Never: a session that a request is being given: it is noted, and ends when that has been done
 #   Holds: who ends a session does so once, and tells after it has gone
 
@@ -16,8 +16,7 @@ cdef int64_t parting_full_logged_ms      # when it was said last that the table 
 
 
 cdef void parting_note(uint32_t slot, const uint8_t* id) noexcept nogil:
-    """It will be ended when what the request brings is known: those who are told may ask for its
-    session."""
+    """It will be ended when what the request brings is known: a hook may ask for its session."""
     global parting_noted_count
     if parting_noted_count < 2 * COOKIE_MATCH_MAX:
         parting_noted[parting_noted_count].slot = slot
@@ -26,6 +25,7 @@ cdef void parting_note(uint32_t slot, const uint8_t* id) noexcept nogil:
 
 
 cdef int parting_end_noted() except -1:
+    """Ends the sessions that this request has shown, for which time is up. It is the current one."""
     global parting_noted_count
     cdef parting_t over[2 * COOKIE_MATCH_MAX]
     cdef int count = parting_noted_count
@@ -35,6 +35,25 @@ cdef int parting_end_noted() except -1:
     for i in range(count):
         parting_end(over[i].slot, over[i].id, &visit_vault.shared.counts.expired)
     return 0
+
+
+cdef void parting_end_late(connection_t* c, request_t* r) noexcept:
+    """The same for a request that has been answered without anybody having asked for its session: a
+    public file, a redirection to the login page. Its hooks find the head settled."""
+    global parting_noted_count
+    cdef Request req = None
+    try:
+        # A stream has taken the request over.
+        req = <Request>c.stream if c.stream != NULL else dispatch_take_request(c, r)
+        current_enter(req)
+        req.streaming = True
+        parting_end_noted()
+    except BaseException as problem:   # no memory for a Request: the sweep will find them
+        dispatch_keep(problem)
+    parting_noted_count = 0
+    current_leave(NULL)
+    if req is not None and c.stream == NULL:
+        dispatch_give_request(req)
 
 
 cdef bint parting_end(uint32_t slot, const uint8_t* id, uint64_t* counter) except -1:
@@ -48,6 +67,7 @@ cdef bint parting_end(uint32_t slot, const uint8_t* id, uint64_t* counter) excep
         return False
     parting_part(slot)
     if last is not None:
+        last.gives_way = counter == &v.shared.counts.evicted
         if version & VAULT_LOGGED and visit_policy.hears_logout:
             parting_tell("logout", last)
         if visit_policy.hears_stop:
@@ -65,7 +85,8 @@ cdef void parting_part(uint32_t slot) noexcept nogil:
 
 
 cdef bint parting_tell(str event, subject) except -1:
-    """Calls the hooks of an event; False: one of them refuses, or has failed."""
+    """Calls the hooks of an event; False: one of them refuses, or has failed. They see the request
+    that has caused it: that which is being answered, or none between requests."""
     pulse_step(b"a hook of sessions")
     try:
         accepted = dispatch_host.session_event(event, subject) is not False

@@ -1,6 +1,7 @@
 # core/personal.pxi — a visitor's session as a handler sees it
 #   Owns:  class Session: what it holds, read when first looked at; what shall become of it
-#   Uses:  vault, ident, session, context, dispatch, visit, alter, entry, settle, tally, declared
+#   Uses:  limits, vault, ident, session, context, dispatch, visit, parting, alter, entry, settle,
+#          tally, declared
 #   Never: writing it back
 #   Holds: what a handler changes takes effect at the end of its request, whole or not at all; but
 #          start, logout and add do at once
@@ -61,6 +62,8 @@ cdef class Session:
     cdef uint64_t changed_fields[PERSONAL_WORD_COUNT]
     cdef bint record_changed
 
+    cdef bint gives_way                # to a login, for which the table had no room
+
     # What it is
 
     @property
@@ -94,6 +97,12 @@ cdef class Session:
         """True when the login lasts beyond the browser's life."""
         personal_load(self)
         return self.keep
+
+    @property
+    def evicted(self) -> bool:
+        """In on_session_stop: True when the table was full, and another visitor's login has taken
+        its place. The current request is that visitor's then."""
+        return self.gives_way
 
     @property
     def level(self) -> int:
@@ -304,7 +313,9 @@ cdef Session personal_open(Request req):
     if visit_vault == NULL:
         raise RuntimeError("there are no sessions: the engine was given no table of them")
     visit_of(req.connection, req.r, req.number, &visit)
-    if req._session is not None:       # somebody was told that one has ended, and has asked for it
+    if unlikely_(parting_noted_count):
+        parting_end_noted()
+    if req._session is not None:       # a hook was told that one has ended, and has asked for it
         return req._session
     session = personal_make()
     session.request = <PyObject*>req

@@ -1,6 +1,6 @@
 # core/reply.pxi — what a handler sets on its request for the answer
 #   Owns:  the answer's type and field lines while it is being made; where out() begins
-#   Uses:  output, headers, answer, context, dispatch
+#   Uses:  output, headers, answer, context, current
 #   Never: writing the head
 #   Holds: nothing is set any more once the head is settled
 
@@ -52,7 +52,7 @@ cdef inline int reply_check_head(Request req) except -1:
 
 cdef int reply_begin_out(Request req) except -1:
     """The first out of this answer: the body begins behind its headroom."""
-    if req.streaming or dispatch_request_now != <PyObject*>req:
+    if req.streaming or current_request != <PyObject*>req:
         raise RuntimeError("out() belongs into the handler, not into the iterator it returned: "
                            "yield the bytes there")
     return output_begin_body()

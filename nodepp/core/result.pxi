@@ -101,6 +101,8 @@ cdef int result_bytes(Request req, head_t* head, const char* body, size_t size, 
                       int type_of_result) except -1:
     """Queues a body whose length is known."""
     cdef bytes coded
+    if unlikely_(output.body_start):   # by an object that was being encoded
+        raise RuntimeError("out() was called after the handler had returned its result")
     if unlikely_(<int64_t>size >= compress_threshold) \
             and compress_wanted(req, type_of_result):
         coded = compress_body(req, owner if PyBytes_CheckExact(owner)

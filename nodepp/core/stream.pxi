@@ -1,7 +1,7 @@
 # core/stream.pxi — answers whose length nobody knows yet
 #   Owns:  pulling an iterator, the chunked coding of its pieces, its close()
 #   Uses:  limits, scan, clock, pulse, fork, tables, output, response, request, connection,
-#          context, reply, dispatch, settle, result
+#          context, reply, current, dispatch, settle, result
 #   Never: more than one share per turn: others are waiting
 #   Holds: an iterator that was begun is closed exactly once, whoever ends it
 
@@ -60,8 +60,6 @@ cdef int stream_answer_first(Request req, head_t* head, object iterator, bytes f
 
 cdef object stream_next(Request req, iterator):
     """The next piece as bytes, b"" for "nothing yet, others first"; None at the end."""
-    global dispatch_request_now
-    dispatch_request_now = <PyObject*>req
     pulse_step(NULL)
     try:
         piece = next(iterator, stream_nothing)
@@ -69,8 +67,6 @@ cdef object stream_next(Request req, iterator):
     except BaseException as problem:
         fork_check(problem)
         raise
-    finally:
-        dispatch_request_now = NULL
     if piece is stream_nothing:
         return None
     if isinstance(piece, str):
@@ -132,6 +128,13 @@ cdef int stream_begin(connection_t* c, request_t* r, Request req) except -1:
 cdef int stream_step(connection_t* c) noexcept:
     """Queues the next share of the stream: a stream_outcome."""
     cdef Request req = <Request>c.stream
+    cdef PyObject* before = current_enter(req)
+    cdef int outcome = stream_share(req)
+    current_leave(before)
+    return outcome
+
+
+cdef int stream_share(Request req) noexcept:
     cdef int64_t end_ns = clock_read_ns() + STREAM_NS_TURN
     cdef int step
     try:
@@ -173,9 +176,11 @@ cdef void stream_finish(connection_t* c) noexcept:
 
 
 cdef void stream_end(connection_t* c, request_t* r, Request req) noexcept:
+    cdef PyObject* before = current_enter(req)
     iterator = req.iterator
     req.iterator = None
     stream_close(iterator)
+    current_leave(before)
     dispatch_count(c, r, req._status, req.sent)
     dispatch_give_request(req)
 

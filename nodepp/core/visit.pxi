@@ -102,8 +102,8 @@ cdef int visit_set_name(int which, name) except -1:
 
 cdef inline int visit_of(connection_t* c, const request_t* r, uint64_t number,
                          visit_t* found) except -1:
-    """What the request brings, looked for once. Who is told of what has ended may look for another
-    request's session meanwhile: `found` is the caller's own."""
+    """What the request brings, looked for once. Sessions found to be over are noted: they end when
+    there is a Request that their hooks can see."""
     global visit_now
     if visit_now.number == number:
         found[0] = visit_now
@@ -113,8 +113,6 @@ cdef inline int visit_of(connection_t* c, const request_t* r, uint64_t number,
     visit_now = found[0]
     if unlikely_(found.forged) and found.slot < 0:
         visit_count_guess(c)
-    if unlikely_(parting_noted_count):
-        parting_end_noted()
     return 0
 
 
