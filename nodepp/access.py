@@ -1,8 +1,9 @@
 """Who is let in: the black list and the white list while a server runs.
 
-The files are read at the start, on SIGHUP, and when they have changed: somebody may have written an
-address into one, or `nodepp-run --unblock` has taken it out. What the core finds to be guessing ids
-of sessions goes into the black list.
+The files are read at the start, on SIGHUP, and when they have changed: an operator may have written
+an address into one, or `nodepp-run --unblock` has taken it out. What the core blocks because it
+guesses ids of sessions stands in a file of its own, see blocked.py; with autoBlacklist=1 it goes into
+the black list as well.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from .sessions import ListFile
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._core import Engine
+    from .blocked import BlockedFile
     from .config import Config
 
 LOOK_S = 2.0                    # two stat() calls
@@ -36,6 +38,8 @@ class AccessLists:
         self.engine: Engine | None = None
         self._is_due = False                # the engine is to be told of a change
         self._warned: set[str] = set()      # what has been said, and need not be said again
+        self._blocked: BlockedFile | None = None    # once an address was blocked
+        self._blocked_path = config.blocked_file
         self.read(config)
 
     def read(self, config: Config) -> None:
@@ -47,6 +51,7 @@ class AccessLists:
             default = os.path.join(config.app_dir, f"{file.setting}.txt")
             file.load(required=file.path not in ("", default))
         self.black, self.white = black, white
+        self._auto_blacklist = config.auto_blacklist
         self._warned.clear()
         if white.exists and not white.entries:
             self._warn(f"{white.path} names nobody: nobody is let in.")
@@ -89,14 +94,33 @@ class AccessLists:
                 continue
             log.write(ALWAYS, f"Read {file.path} again: {_entries(file)}.")
             self._tell()
+        assert self.engine is not None
+        if self._blocked is None and self.engine.blocked_addresses():
+            from .blocked import BlockedFile
+
+            self._blocked = BlockedFile(self._blocked_path)
+        if self._blocked is not None:
+            self._blocked.look(self.engine)
+
+    def end(self) -> None:
+        """When the server stops: what it has blocked by itself is blocked no more."""
+        if self._blocked is not None:
+            self._blocked.remove()
+
+    def address_blocked(self, ip: str, why: str, seconds: int) -> None:
+        """The core has blocked an address for so many seconds, 0 for not at all."""
+        if self._auto_blacklist and self.black.path:
+            self.block(ip, why)
+        elif seconds:
+            log.write(WAR, f"Blocked {ip} for {seconds} s: {why}. Its requests with an unknown id get"
+                           f" 429. To undo that: nodepp-run --unblock {ip}")
+        else:
+            self._warn(f"{ip} is not blocked (blockTime=0): {why}.")
 
     def block(self, ip: str, why: str) -> None:
-        """Blocks an address, of IPv6 its /64, from now on and after a restart. `blacklist=` has
-        switched that off.
+        """Puts an address, of IPv6 its /64, on the black list: closed from now on and after a
+        restart.
         """
-        if not self.black.path:
-            self._warn(f"{ip} would be blocked ({why}), but there is no blacklist.")
-            return
         try:
             is_new = self.black.block(ip, why)
         except OSError as error:
@@ -130,32 +154,45 @@ def _entries(file: ListFile) -> str:
     return "1 entry" if len(file) == 1 else f"{len(file):,} entries"
 
 
-def blocked_listing(config: Config) -> str:
-    """The black list, a line each: address, and why, which the comment of its line says."""
+def blocked_listing(config: Config) -> tuple[str, str]:
+    """The black list and what a running server has blocked, a line each: address, and why. And what
+    this does not tell.
+    """
+    from .blocked import read_blocked
+
     file = ListFile(config.blacklist, "blacklist")
     file.load()
-    rows = [(entry.text, entry.comment) for entry in file.entries]
+    entries, note = read_blocked(config.blocked_file)
+    rows = [(entry.text, entry.comment) for entry in (*file.entries, *entries)]
     width = max((len(text) for text, _ in rows), default=0)
-    return "".join(f"{text:<{width}}  {comment}".rstrip() + "\n" for text, comment in rows)
+    return "".join(f"{text:<{width}}  {comment}".rstrip() + "\n" for text, comment in rows), note
 
 
 def unblock(config: Config, address: str) -> str:
-    """Takes an address out of the black list, and says so. ConfigError if it is not there, or if a
-    network covers it that somebody has written.
+    """Takes an address out of the black list and out of what a running server has blocked, and says
+    so. ConfigError if it is in neither, or if a network of the black list covers it that an operator
+    has written.
     """
+    from .blocked import read_blocked
     from .sessions.lists import remove
 
     path = config.blacklist
     try:
         removed, remaining = remove(path, address) if path else ([], [])
+        entries, note = read_blocked(config.blocked_file)
+        if entries:
+            path = config.blocked_file
+            removed += remove(path, address)[0]
     except ValueError as error:
         raise ConfigError(f"--unblock {address}: {error}.") from None
     except OSError as error:
-        raise ConfigError(f"blacklist={path}: {error.strerror}.") from None
+        raise ConfigError(f"{path}: {error.strerror}.") from None
     if remaining:
         covering = remaining[0]
-        raise ConfigError(f"{address} is blocked by {covering.text} still ({path}:{covering.line}),"
-                          " which the server did not write.")
+        raise ConfigError(f"{address} is blocked by {covering.text} still"
+                          f" ({config.blacklist}:{covering.line}), which the server did not write.")
     if not removed:
-        raise ConfigError(f"{address} is not blocked: {path or 'there is no blacklist'}.")
-    return f"Unblocked {', '.join(entry.text for entry in removed)}. A server notices in 2 s.\n"
+        black = config.blacklist or "there is no blacklist"
+        raise ConfigError(f"{address} is not blocked: {black}. {note}")
+    names = dict.fromkeys(entry.text for entry in removed)
+    return f"Unblocked {', '.join(names)}. A server notices in 2 s.\n"

@@ -55,7 +55,7 @@ OTHERS = (
     ("--set KEY=VALUE", "any key of npp.conf; may be repeated"),
     ("--print-config", "each setting and where it came from"),
     ("--print-statics", "each public file, with its bytes in each coding"),
-    ("--blocked, --unblock ADDRESS", "shows the blacklist; takes an address out of it"),
+    ("--blocked, --unblock ADDRESS", "shows who is blocked; lets an address in again"),
     ("--version", "version of nodepp, Python and core"),
     ("-q, -v", "only errors; whole tracebacks and debugging"),
 )
@@ -173,7 +173,11 @@ def tell_or_unblock(options: Any, config: Config) -> int:
 
     if options.blocked and options.unblock is not None:
         raise ConfigError("--blocked and --unblock contradict: one at a time.")
-    text = blocked_listing(config) if options.blocked else unblock(config, options.unblock)
+    if options.blocked:
+        text, note = blocked_listing(config)
+        sys.stderr.write(note + "\n")       # the list alone goes into a pipe
+    else:
+        text = unblock(config, options.unblock)
     sys.stdout.write(text)
     return 0
 

@@ -86,6 +86,9 @@ class Config:
     csrf: bool
     blacklist: str
     whitelist: str
+    block_time_ms: int
+    auto_blacklist: bool
+    blocked_file: str
     log_level: int
     slow_log_ms: int
     log_file: str
@@ -141,7 +144,8 @@ class Config:
             "secure_cookies", "csrf", "login_path",
         )  # fmt: skip
         settings: dict[str, Any] = {name: getattr(self, name) for name in names}
-        for name in ("session_timeout", "session_auth_timeout", "session_keep", "session_lifetime"):
+        for name in ("session_timeout", "session_auth_timeout", "session_keep", "session_lifetime",
+                     "block_time"):
             settings[f"{name}_s"] = -(-getattr(self, f"{name}_ms") // 1000)
         return settings
 

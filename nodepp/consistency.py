@@ -108,7 +108,8 @@ def _refuse_sessions(
     if values["session_cookie"] == values["login_cookie"]:
         raise clash("sessionCookie", "loginCookie", "each needs a name of its own")
     files = [(name, values[attribute]) for name, attribute in
-             (("blacklist",) * 2, ("whitelist",) * 2, ("sessionFile", "session_file"))]
+             (("blacklist",) * 2, ("whitelist",) * 2, ("sessionFile", "session_file"),
+              ("blockedFile", "blocked_file"))]
     for at, (name, path) in enumerate(files):
         for other, other_path in files[at + 1 :]:
             if path and path == other_path:

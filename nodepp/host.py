@@ -197,12 +197,14 @@ class Host:
         self.session_pack = _msgpack.Encoder().encode
         self.session_unpack = _msgpack.Decoder(dict).decode
 
-    def address_blocked(self, ip: str, why: str) -> None:
-        """An address shows ids of sessions that nobody was given: it goes on the black list."""
+    def address_blocked(self, ip: str, why: str, seconds: int) -> None:
+        """An address shows ids of sessions that were never issued: the core has blocked it for so
+        many seconds (0: not at all, blockTime says so).
+        """
         if self.access is not None:
-            self.access.block(ip, why)
+            self.access.address_blocked(ip, why, seconds)
         else:
-            self.log(WAR, f"{ip} would be blocked: {why}")
+            self.log(WAR, f"{ip} is blocked for {seconds} s: {why}")
 
     # Public files, snippets, templates, compression: each is imported when it is first used.
 

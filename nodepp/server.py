@@ -150,6 +150,8 @@ class Server:
             self._signals.interruptibly(lambda: app.stop(self._signals.begin))
             self._signals.begin("the end of the server")
             statics.end()
+            if self.access is not None:
+                self.access.end()
             app.engine = app.host.access = None
             if self.engine is not None:
                 statics.snippets.end()

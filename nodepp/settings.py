@@ -40,10 +40,12 @@ def _seconds(name: str, attribute: str, default_s: int, help: str, **rest: Any) 
     return Key(name, attribute, "duration", default_s * 1000, help, high=DAY_MS, **rest)
 
 
-def _lifetime(name: str, attribute: str, default_s: int, help: str, **rest: Any) -> Key:
+def _lifetime(
+    name: str, attribute: str, default_s: int, help: str, low: int = 1000, **rest: Any
+) -> Key:
     """How long a session lasts: the core counts whole seconds, and browsers keep no cookie for more
     than 400 days (RFC 6265bis §5.5)."""
-    return Key(name, attribute, "duration", default_s * 1000, help, group="sessions", low=1000,
+    return Key(name, attribute, "duration", default_s * 1000, help, group="sessions", low=low,
                high=400 * DAY_MS, **rest)
 
 
@@ -166,6 +168,12 @@ KEYS = (
         group="sessions", options="--blacklist", aliases="IPBlackList", reloadable=True),
     Key("whitelist", "whitelist", "path", "whitelist.txt", "if it is there: the only ones let in",
         group="sessions", options="--whitelist", aliases="IPWhiteList", reloadable=True),
+    _lifetime("blockTime", "block_time_ms", 86400, "an address that guesses ids is blocked; 0: never",
+              low=0),
+    Key("autoBlacklist", "auto_blacklist", "flag", False, "such an address goes on the blacklist too",
+        group="sessions", reloadable=True),
+    Key("blockedFile", "blocked_file", "path", "blocked.txt", "where those addresses are shown",
+        group="sessions"),
 
     # Logs.
     Key("logLevel", "log_level", "level", 3, "0 always, 1 error, 2 warning, 3 info, 4 debug",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DEFAULTS = {"max_sessions": 1000}
 
 # Of that group, what only a server can do.
-NOT_HERE = ("blacklist", "whitelist")
+NOT_HERE = ("blacklist", "whitelist", "autoBlacklist", "blockedFile")
 
 
 def session_config(given: Mapping[str, object]) -> Config:

@@ -48,6 +48,9 @@ class Engine:
     def every(self, seconds, callback):
         self.look = callback
 
+    def blocked_addresses(self):
+        return []
+
     def turn(self):
         waiting, self.waiting = self.waiting, []
         for callback in waiting:
@@ -211,26 +214,43 @@ def test_a_reload_that_fails_changes_nothing(config, tmp_path):
     assert engine.lets_in("10.0.0.2")
 
 
-# --- who guesses ids ------------------------------------------------------------------------------
+# --- addresses that guess ids ---------------------------------------------------------------------
 
 
-def test_an_address_is_blocked_at_once_and_in_the_file(config, tmp_path, lines):
+def test_an_address_that_guesses_does_not_go_on_the_black_list(config, tmp_path, lines):
+    """The list is the operator's. Eleven visits with another application's cookie had put a visitor
+    on it for ever.
+    """
     lists, engine = begin(config())
-    lists.block("192.0.2.1", "11 wrong ids within a minute")
-    lists.block("192.0.2.1", "11 wrong ids within a minute")
-    lists.block("2001:db8:1:2::3", "101 within an hour")
+    lists.address_blocked("192.0.2.1", "10 wrong ids within a minute", 3600)
+    for _ in range(2):
+        lists.address_blocked("192.0.2.2", "100 within an hour", 0)
+    engine.turn()
+    assert engine.lets_in("192.0.2.1") and os.listdir(tmp_path) == []
+    assert lines == [
+        "Blocked 192.0.2.1 for 3600 s: 10 wrong ids within a minute. Its requests with an unknown id"
+        " get 429. To undo that: nodepp-run --unblock 192.0.2.1",
+        "192.0.2.2 is not blocked (blockTime=0): 100 within an hour."]
+
+
+def test_with_auto_blacklist_it_is_blocked_at_once_and_in_the_file(config, tmp_path, lines):
+    lists, engine = begin(config(autoBlacklist="1"))
+    for ip, why in (("192.0.2.1", "10 wrong ids within a minute"),
+                    ("192.0.2.1", "10 wrong ids within a minute"),
+                    ("2001:db8:1:2::3", "100 within an hour")):
+        lists.address_blocked(ip, why, 86400)
     assert len(engine.waiting) == 1                 # the engine is told once, after the request
     engine.turn()
     assert not engine.lets_in("192.0.2.1")
     assert not engine.lets_in("2001:db8:1:2::4")
     text = (tmp_path / "blacklist.txt").read_text()
     assert re.fullmatch(
-        r"192\.0\.2\.1  # blocked [-\d]+ [:\d]+: 11 wrong ids within a minute\n"
-        r"2001:db8:1:2::/64  # blocked .*: 101 within an hour\n", text)
+        r"192\.0\.2\.1  # blocked [-\d]+ [:\d]+: 10 wrong ids within a minute\n"
+        r"2001:db8:1:2::/64  # blocked .*: 100 within an hour\n", text)
     assert lines == [
-        "Blocked 192.0.2.1: 11 wrong ids within a minute."
+        "Blocked 192.0.2.1: 10 wrong ids within a minute."
         " To undo that: nodepp-run --unblock 192.0.2.1",
-        "Blocked 2001:db8:1:2::3: 101 within an hour."
+        "Blocked 2001:db8:1:2::3: 100 within an hour."
         " To undo that: nodepp-run --unblock 2001:db8:1:2::3"]
     engine.look()
     engine.turn()
@@ -251,24 +271,23 @@ def test_without_a_file_to_write_addresses_are_blocked_until_the_end(config, tmp
     assert not engine.lets_in("192.0.2.2")          # a reload does not let them in again
 
 
-def test_an_empty_setting_switches_blocking_off(config, lines):
-    lists, engine = begin(config(blacklist=""))
-    for _ in range(3):
-        lists.block("192.0.2.1", "why")
+def test_without_a_blacklist_only_the_guesses_are_refused(config, lines):
+    lists, engine = begin(config(blacklist="", autoBlacklist="1"))
+    lists.address_blocked("192.0.2.1", "why", 60)
     engine.turn()
-    assert engine.lets_in("192.0.2.1")
-    assert lines == ["192.0.2.1 would be blocked (why), but there is no blacklist."]
+    assert engine.lets_in("192.0.2.1") and lines[0].startswith("Blocked 192.0.2.1 for 60 s: why.")
 
 
-def test_who_guesses_ids_is_found_and_blocked(config, tmp_path, lines):
-    lists, engine = begin(config())
+def test_an_address_that_guesses_ids_is_found_and_blocked(config, tmp_path, lines):
+    lists, engine = begin(config(autoBlacklist="1"))
     app = App()
     app.get("/")(lambda req: str(req.session.exists))
     app.host.access = lists
     client = Client(app, client=("192.0.2.1", 50_000), settings={"forged_grace_s": 0})
-    for number in range(11):
+    for number in range(10):
         assert not (tmp_path / "blacklist.txt").exists()
         assert client.get("/", cookies={"as": f"{number:040}"}).text == "False"
+    assert client.get("/", cookies={"as": f"{10:040}"}).status == 429
     engine.turn()
     assert not engine.lets_in("192.0.2.1")
     assert (tmp_path / "blacklist.txt").read_text().startswith("192.0.2.1  # blocked ")
@@ -281,11 +300,11 @@ def test_the_command_line_lists_and_unblocks(config, tmp_path):
     lists, _ = begin(config())
     (tmp_path / "blacklist.txt").write_text("10.0.0.0/8  # the office\n")
     lists.block("192.0.2.1", "why")
-    listing = blocked_listing(config())
+    listing, _ = blocked_listing(config())
     assert re.fullmatch(r"10\.0\.0\.0/8  the office\n192\.0\.2\.1   blocked [-\d :]+: why\n",
                         listing)
     assert unblock(config(), "192.0.2.1").startswith("Unblocked 192.0.2.1.")
-    assert blocked_listing(config()) == "10.0.0.0/8  the office\n"
+    assert blocked_listing(config())[0] == "10.0.0.0/8  the office\n"
     for address, message in (
         ("192.0.2.1", "is not blocked"),
         ("10.0.0.1", r"is blocked by 10\.0\.0\.0/8 still \(.*blacklist\.txt:1\)"),
@@ -302,8 +321,10 @@ def test_one_of_both_at_a_time(config):
 
 
 def test_without_a_list_there_is_nothing_to_list_or_unblock(config):
-    assert blocked_listing(config()) == ""
-    assert blocked_listing(config(blacklist="")) == ""
+    for settings in ({}, {"blacklist": ""}):
+        listing, note = blocked_listing(config(**settings))
+        assert listing == "" and "no server has written that it blocks addresses" in note
+    assert "is not known here" in blocked_listing(config(blockedFile=""))[1]
     with pytest.raises(ConfigError, match="there is no blacklist"):
         unblock(config(blacklist=""), "192.0.2.1")
 

@@ -465,7 +465,7 @@ def test_settings_of_sessions_have_their_defaults(folder: Path) -> None:
         "session_cookie": "as", "login_cookie": "ls", "session_bind_agent": True,
         "sessions_for_bots": False, "secure_cookies": False, "csrf": False, "login_path": "/login",
         "session_timeout_s": 600, "session_auth_timeout_s": 1800, "session_keep_s": 30 * 86400,
-        "session_lifetime_s": 30 * 86400}
+        "session_lifetime_s": 30 * 86400, "block_time_s": 86400}
 
 
 def test_the_core_is_told_whole_seconds_and_never_fewer(folder: Path) -> None:

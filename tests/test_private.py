@@ -38,7 +38,8 @@ CNAME v1.2 changelog.1.html requirements.html page.1
 """.split()
 
 
-LISTS = ["blacklist.txt", "whitelist.txt", "blacklist.txt.bak", "blacklist.txt.123.tmp"]
+LISTS = ["blacklist.txt", "whitelist.txt", "blocked.txt", "blacklist.txt.bak",
+         "blacklist.txt.123.tmp"]
 
 
 @pytest.mark.parametrize("name", [*PRIVATE, *LISTS, "app.py (copy)", "app (copy).py"])

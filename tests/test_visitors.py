@@ -453,8 +453,8 @@ def test_values_are_packed_by_the_library_from_the_second_time_on():
             host.session_unpack(damaged)
 
 
-def test_nobody_is_blocked_without_a_server():
+def test_blocking_is_logged_without_a_server():
     app, lines = App(), []
     app.host.log = lambda level, text: lines.append((level, text))
-    app.host.address_blocked("192.0.2.1", "11 wrong ids within a minute")
-    assert lines == [(2, "192.0.2.1 would be blocked: 11 wrong ids within a minute")]
+    app.host.address_blocked("192.0.2.1", "10 forged session ids within a minute", 60)
+    assert lines == [(2, "192.0.2.1 is blocked for 60 s: 10 forged session ids within a minute")]

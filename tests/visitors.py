@@ -58,7 +58,7 @@ class Site(harness.Application):
         self.handlers = handlers
         self.events: list[str] = []
         self.on: dict[str, Callable] = events or {}
-        self.blocked: list[tuple[str, str]] = []
+        self.blocked: list[tuple[str, str, int]] = []
         self.problems: list[BaseException] = []
         self.session_class = session_class
 
@@ -77,8 +77,8 @@ class Site(harness.Application):
         self.events.append(event)
         return self.on[event](subject) if event in self.on else True
 
-    def address_blocked(self, ip: str, why: str) -> None:
-        self.blocked.append((ip, why))
+    def address_blocked(self, ip: str, why: str, seconds: int) -> None:
+        self.blocked.append((ip, why, seconds))
 
     def error(self, req, status: int, exc: BaseException | None):
         if exc is not None:

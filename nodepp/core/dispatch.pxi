@@ -1,8 +1,8 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
 #   Owns:  file or route or fallback; calling the handler; turning its result into an answer
 #   Uses:  limits, fork, tables, output, parser, response, statics, rules, request, accesslog,
-#          connection, route, freeze, context, current, locate, visit, settle, admit, result, stream,
-#          deliver
+#          connection, route, freeze, context, current, locate, visit, suspect, settle, admit,
+#          result, stream, deliver
 #   Never: reading or sending
 #   Holds: each complete request is answered exactly once, whatever the handler does
 
@@ -92,6 +92,8 @@ cdef int dispatch_request "dispatch_request"(connection_t* c, request_t* r) exce
     head.keep_alive = r.head.minor == 0
     if unlikely_(visit_warm):
         visit_ahead(r, stats.requests)
+    if unlikely_(suspect_alarm[0]) and suspect_refuse(c, r, &head):
+        return 0
     if unlikely_(not locate_path(r, &match, locate_decoded)):
         return dispatch_nowhere(c, r, &head)
     if unlikely_(rules_host_count) and admit_refuse(c, r, &match, &head):

@@ -2,8 +2,8 @@
 #   Owns:  class Engine: settings into limits, opening and closing all rooms in order, figures
 #   Uses:  limits, scan, clock, fork, memory, tables, deadline, poller, transport, readahead,
 #          output, address, body, snapshot, listener, rules, store, accesslog, connection, queue,
-#          route, headers, locate, dispatch, visit, settle, admit, compress, timer, reader, loop,
-#          download, house, child
+#          route, headers, locate, dispatch, visit, suspect, settle, admit, compress, timer, reader,
+#          loop, download, house, child
 #   Never: a request
 #   Holds: one engine is open per process at most, and a turn is never nested
 
@@ -171,6 +171,16 @@ cdef class Engine:
             house_set_lists(black, white)
             engine_expel()
 
+    def blocked_addresses(self) -> list:
+        """(address, until, why) of each address that is blocked for guessing ids of sessions: of
+        IPv6 the first one of its /64; seconds since 1970."""
+        return suspect_blocked() if engine_open_now is self else []
+
+    def unblock(self, str ip not None) -> bool:
+        """Ends the block of an address, of IPv6 of its /64; False: it was not blocked. ValueError:
+        this is no address."""
+        return engine_open_now is self and suspect_let_in(ip)
+
     def add_reader(self, int fd, callback) -> None:
         """Calls `callback()` on the engine's thread whenever `fd` is readable, until it is removed.
         OSError: it cannot be watched."""
@@ -222,7 +232,7 @@ cdef set engine_keys = {
     "session_auth_timeout_s",
     "session_keep_s", "session_lifetime_s", "session_cookie", "login_cookie",
     "session_bind_agent", "sessions_for_bots", "secure_cookies", "csrf", "login_path",
-    "auth_rules", "guard_loopback", "forged_grace_s"}
+    "auth_rules", "guard_loopback", "forged_grace_s", "block_time_s"}
 
 
 cdef inline bint engine_is_open(Engine engine) noexcept:
@@ -374,6 +384,7 @@ cdef int engine_open_rooms(Engine engine, list listeners) except -1:
                                              <int64_t>1 << 50))
     locate_publish(engine.snapshot)
     visit_open_room(engine.settings.get("sessions"), engine.settings, engine.host)
+    suspect_open(engine.settings)
     settle_open(engine.host)
     admit_open(engine.settings)
     house_set_lists(engine.black, engine.white)
@@ -414,6 +425,7 @@ cdef int engine_close_rooms() except -1:
     house_set_lists(None, None)
     rules_close()
     settle_close()
+    suspect_close()
     visit_close_room()
     dispatch_close()
     engine_open_now = None

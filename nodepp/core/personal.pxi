@@ -1,7 +1,7 @@
 # core/personal.pxi — a visitor's session as a handler sees it
 #   Owns:  class Session: what it holds, read when first looked at; what shall become of it
-#   Uses:  limits, vault, ident, session, context, dispatch, visit, parting, alter, entry, settle,
-#          tally, declared
+#   Uses:  limits, vault, ident, session, context, dispatch, visit, suspect, parting, alter, entry,
+#          settle, tally, declared
 #   Never: writing it back
 #   Holds: what a handler changes takes effect at the end of its request, whole or not at all; but
 #          start, logout and add do at once
@@ -326,6 +326,10 @@ cdef Session personal_open(Request req):
         session.slot = <uint32_t>visit.slot
         session.version = visit.version
         memcpy(session.key, visit.id, VAULT_ID_SIZE)
+    if unlikely_(req.number == suspect_refused):
+        personal_load(session)         # what the page of its 429 writes ends with it
+        ident_draw(session.meta.csrf, VAULT_CSRF_SIZE)
+        session.local = True
     req._session = session
     return session
 

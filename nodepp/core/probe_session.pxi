@@ -1,6 +1,6 @@
 # core/probe_session.pxi — doors for the tests: the table of sessions, without a Python call each
 #   Owns:  probe_session_…
-#   Uses:  limits, clock, vault, session, store
+#   Uses:  limits, clock, vault, session, guess, store
 #   Never: in use while an application is served
 #   Holds: what is measured is what a request does
 
@@ -48,3 +48,24 @@ def probe_session_places(table: SessionTable) -> dict:
     sizes = [v.block_size[d] for d in range(v.shared.block_count)]
     return {"blocks": len(sizes), "keys": sum(sizes), "smallest": min(sizes, default=0),
             "largest": max(sizes, default=0)}
+
+
+def probe_session_guess(table: SessionTable, who: int, mark: int, now_s: int,
+                        block_s: int) -> int:
+    """Counts a value that was never issued, as a request does: 0, or which rung blocks (1 to 3).
+    who: not 0, 64 bits; mark: the hash of the value, 32 bits."""
+    return guess_note(store_open(table), who, mark, now_s, block_s)
+
+
+def probe_session_blocked_till(table: SessionTable, who: int, now_s: int) -> int:
+    """Until when an address is blocked; 0: it is not."""
+    return guess_blocked_till(store_open(table), who, now_s)
+
+
+def probe_session_scribble(table: SessionTable, data: bytes) -> None:
+    """Another process has written nonsense over the table of addresses: `data`, again and again."""
+    cdef uint8_t* at = <uint8_t*>store_open(table).shared.guess
+    cdef size_t size = sizeof(guess_t) * VAULT_GUESS_COUNT
+    cdef size_t i
+    for i in range(size):
+        at[i] = (<const uint8_t*>PyBytes_AS_STRING(data))[i % <size_t>PyBytes_GET_SIZE(data)]

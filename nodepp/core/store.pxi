@@ -348,5 +348,7 @@ cdef dict store_stats(SessionTable table):
             "sessions_expired": counts.expired, "sessions_evicted": counts.evicted,
             "sessions_refused": counts.refused, "sessions_ended": counts.ended,
             "logins": counts.logins, "session_ids_forged": counts.forged,
+            "addresses_blocked": counts.addresses_blocked,
+            "requests_blocked": counts.requests_blocked,
             "session_size": table.bytes_per_session, "session_data_size": table.vault.data_size,
             "lock_recoveries": counts.recoveries}

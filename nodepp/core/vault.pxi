@@ -10,7 +10,10 @@ cdef enum:
     VAULT_KEY_SIZE = 32                # bytes of the key that marks our ids
     VAULT_BLOCK_SIZE = 512             # keys of an index block; inserting moves 6 KiB at most
     VAULT_MERGE_SIZE = 256             # neighbours with no more than this together become one
-    VAULT_GUESS_COUNT = 2048           # addresses whose wrong ids are counted at a time
+    VAULT_GUESS_COUNT = 2048           # addresses whose wrong ids are counted at a time: 800 KiB
+    VAULT_GUESS_MARK_COUNT = 64        # values remembered for each of them, the oldest forgotten
+    VAULT_GUESS_RUNG_COUNT = 3         # a minute, an hour, a day
+    VAULT_GUESS_TENTH_COUNT = 10       # times remembered for each rung
     VAULT_COUNT_MAX = 1000000          # sessions of a table
     VAULT_DATA_SIZE_MAX = 1024 * 1024  # bytes of one session's data
 
@@ -38,16 +41,19 @@ cdef struct session_copy_t:            # data follow it, and the name behind the
     uint32_t serial                    # of the session: it stays when the id becomes another
     uint8_t csrf[VAULT_CSRF_SIZE]
 
-cdef struct guess_t:                   # who has shown ids that we did not make
-    uint8_t address[16]                # of IPv6 the first half; all zero: free
-    uint32_t minute_s                  # when the count of a minute began
-    uint32_t hour_s
-    uint32_t in_minute
-    uint32_t in_hour
-    uint32_t ever
+cdef struct guess_t:                   # an address that has shown ids that were never issued
+    uint64_t who                       # as guess_who has it; 0: free
+    uint32_t till_s                    # since 1970: it is blocked until then; 0: it is not
+    uint32_t last_s                    # when a value counted last
+    uint32_t count                     # different values
+    uint32_t why                       # it is blocked: a GUESS_ outcome
+    uint32_t mark[VAULT_GUESS_MARK_COUNT]    # keyed hashes of the last values
+    # For each rung: when the last tenths of its values began
+    uint32_t begun_s[VAULT_GUESS_RUNG_COUNT][VAULT_GUESS_TENTH_COUNT]
 
 cdef struct vault_counts_t:            # since the table was opened; changed under the lock
     uint64_t started, expired, evicted, refused, ended, logins, forged, recoveries
+    uint64_t addresses_blocked, requests_blocked
 
 cdef struct vault_shared_t:            # what all processes see
     lock_t lock
@@ -64,6 +70,7 @@ cdef struct vault_shared_t:            # what all processes see
     int64_t wall_offset_ms             # wall time less monotonic time when the table was opened
     int64_t opened_ms
     vault_counts_t counts
+    uint32_t guess_alarm_s             # no address is blocked for longer; 0: none is
     guess_t guess[VAULT_GUESS_COUNT]
 
 cdef struct vault_t:                   # a table as this process sees it

@@ -1,7 +1,7 @@
 # core/visit.pxi — whose session does a request bring?
 #   Owns:  the policy of sessions; from cookie to slot; ids that lead nowhere
-#   Uses:  limits, scan, clock, tables, vault, transport, address, parser, snapshot, ident,
-#          session, expiry, guess, request, cookie, headers, locate, dispatch, store, parting
+#   Uses:  limits, scan, clock, tables, vault, parser, snapshot, ident, session, expiry, request,
+#          cookie, headers, locate, store, parting, suspect
 #   Never: what a session holds
 #   Holds: what a connection remembers is a hint: the cookie of each request decides
 
@@ -16,6 +16,7 @@ cdef struct visit_t:                   # what was found for a request
     uint8_t id[VAULT_ID_SIZE]
     uint8_t shown                      # bits: which cookies it has shown
     bint forged                        # one of them was never made here
+    bint guessed                       # and looks as if it had been
 
 cdef struct visit_shown_t:             # what a request shows
     uint64_t number                    # of that request; 0: what is here points nowhere
@@ -27,8 +28,6 @@ cdef struct visit_policy_t:
     bint bind_agent
     bint for_bots
     bint secure
-    bint guard_loopback
-    int64_t grace_ms                   # from the opening of the table on no wrong id counts
     bint hears_start                   # somebody wants to know
     bint hears_stop
     bint hears_login
@@ -40,6 +39,8 @@ cdef visit_policy_t visit_policy
 cdef cookie_name_t visit_name[2]       # by VISIT_
 cdef visit_t visit_now                 # of the request being answered
 cdef visit_shown_t visit_shown         # its cookies, once they were looked for
+cdef uint32_t visit_guess[2 * COOKIE_MATCH_MAX]     # keyed hashes of ids that were never issued
+cdef int visit_guess_count
 cdef bint visit_warm                   # the request before this one has used its session
 cdef uint32_t* visit_connection        # by slot: who used it last in this process, a hint
 cdef uint8_t* visit_scratch            # data of one session; one owner at a time
@@ -58,8 +59,6 @@ cdef int visit_open_room(SessionTable table, dict settings, host) except -1:
     visit_policy.bind_agent = settings.get("session_bind_agent", True)
     visit_policy.for_bots = settings.get("sessions_for_bots", False)
     visit_policy.secure = settings.get("secure_cookies", False)
-    visit_policy.guard_loopback = settings.get("guard_loopback", False)
-    visit_policy.grace_ms = int(settings.get("forged_grace_s", 1800)) * 1000
     visit_policy.hears_start = "start" in events
     visit_policy.hears_stop = "stop" in events
     visit_policy.hears_login = "login" in events
@@ -111,19 +110,22 @@ cdef inline int visit_of(connection_t* c, const request_t* r, uint64_t number,
     found.number = number
     visit_look(c, r, found)
     visit_now = found[0]
-    if unlikely_(found.forged) and found.slot < 0:
-        visit_count_guess(c)
+    if unlikely_(found.guessed) and found.slot < 0:
+        suspect_count(c)
     return 0
 
 
 cdef int visit_look(connection_t* c, const request_t* r, visit_t* found) except -1:
-    """The login cookie counts before the other. Who has a session is active now, and his wrong
-    cookies are nobody's guess: a neighbour under the same domain may have set them."""
+    """The login cookie counts before the other. A request with a valid session is never counted as
+    guessing, even if it also sends bad cookies: a neighbour under the same domain may have set
+    them."""
+    global visit_guess_count
     cdef visit_shown_t shown
     cdef int which
+    visit_guess_count = 0
     found.slot = -1
     found.shown = 0
-    found.forged = False
+    found.forged = found.guessed = False
     if visit_vault == NULL:
         return 0
     if visit_shown.number != found.number:
@@ -198,7 +200,8 @@ cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie,
     cdef uint32_t version = visit_find(c, id, &slot)
     if unlikely_(version == 0):
         if not ident_is_ours(v, cookie.at, cookie.size):
-            found.forged = True
+            found.forged = found.guessed = True
+            visit_note_guess(cookie)
         return False
     if unlikely_(session_is_over(v, <uint32_t>slot, version, vault_now_s(v))):
         parting_note(<uint32_t>slot, id)
@@ -210,6 +213,15 @@ cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie,
     found.version = version
     memcpy(found.id, id, VAULT_ID_SIZE)
     return True
+
+
+cdef int visit_note_guess(const cookie_t* cookie) except -1:
+    """It has the form of an id of ours, and its tag is none of ours."""
+    global visit_guess_count
+    cdef bytes hash = ident_hash(visit_vault, cookie.at[:cookie.size], 4)
+    memcpy(&visit_guess[visit_guess_count], PyBytes_AS_STRING(hash), 4)
+    visit_guess_count += 1             # no more than cookies are looked at
+    return 0
 
 
 cdef inline void visit_meet(connection_t* c, uint32_t slot) noexcept nogil:
@@ -263,37 +275,6 @@ cdef inline uint64_t visit_mix(uint64_t x) noexcept nogil:
     x = (x ^ x >> 33) * <uint64_t>0xFF51AFD7ED558CCD
     x = (x ^ x >> 33) * <uint64_t>0xC4CEB9FE1A85EC53
     return x ^ x >> 33
-
-
-cdef int visit_count_guess(connection_t* c) except -1:
-    """An id that our key did not make. Who shows too many of them is reported to the host."""
-    cdef address_t address
-    cdef vault_t* v = visit_vault
-    cdef int outcome
-    if v.secret_is_new and clock_now_ms - v.shared.opened_ms < visit_policy.grace_ms:
-        return 0                       # from before the start, perhaps: nobody's fault
-    if not address_of(c.family, c.peer, &address):
-        return 0
-    if address_is_loopback(&address) and not visit_policy.guard_loopback:
-        return 0                       # a proxy of this machine stands for all visitors
-    if address_is_welcome(&address):
-        return 0                       # known by name
-    outcome = guess_count(v, &address, vault_now_s(v))
-    if outcome == GUESS_NOTED:
-        return 0
-    try:
-        dispatch_host.address_blocked(transport_peer_text(c.family, c.peer),
-                                      visit_reasons[outcome])
-    except BaseException as problem:
-        dispatch_keep(problem)
-        dispatch_log_problem("an address could not be blocked", problem)
-    return 0
-
-
-cdef dict visit_reasons = {
-    GUESS_MINUTE: f"more than {GUESS_MINUTE_MAX} forged session ids within a minute",
-    GUESS_HOUR: f"more than {GUESS_HOUR_MAX} forged session ids within an hour",
-    GUESS_EVER: f"more than {GUESS_EVER_MAX} forged session ids altogether"}
 
 
 cdef int visit_level(const visit_t* visit) noexcept:

@@ -74,20 +74,20 @@ class ListFile:
         ConfigError with file and line; the entries stay what they were then, and the file has not
         changed until somebody writes it again: a long list is not read every other second.
         """
-        self._stamp = _stamp_of(self.path)
+        self._stamp = stamp_of(self.path)
         try:
-            text = _read(self.path) if self.path else None
+            text = read(self.path) if self.path else None
         except OSError as error:
             raise ConfigError(f"{self.setting}={self.path}: {error.strerror}.") from None
         if text is None and required:
             raise ConfigError(f"{self.setting}={self.path}: there is no such file.")
-        self.entries = _parse(self.path, text or "")
+        self.entries = parse(self.path, text or "")
         self.exists = text is not None
         self.unwritten = [it for it in self.unwritten if not self.covers(it.ranges, written=True)]
 
     def has_changed(self) -> bool:
         """Whether somebody has written, made or removed the file since it was read: one stat()."""
-        return _stamp_of(self.path) != self._stamp
+        return stamp_of(self.path) != self._stamp
 
     def covers(self, ranges: tuple[Range, ...], written: bool = False) -> bool:
         """Whether an entry has all of these addresses."""
@@ -125,7 +125,7 @@ class ListFile:
         self.entries.append(entry)
         self.exists = True
         if was_current:                     # else the next look reads what others wrote
-            self._stamp = _stamp_of(self.path)
+            self._stamp = stamp_of(self.path)
         return True
 
 
@@ -133,7 +133,7 @@ def append(path: str, line: str) -> None:
     """Adds a line, and makes the file (mode 0640) if there is none. OSError: then the file is as it
     was; half an address is never left behind.
     """
-    descriptor = _open_locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+    descriptor = open_locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try:
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
@@ -162,14 +162,14 @@ def remove(path: str, address: str) -> tuple[list[Entry], list[Entry]]:
     written, ValueError if that is no address.
     """
     ranges = parse_ranges(address)
-    if _stamp_of(path) is None:
+    if stamp_of(path) is None:
         return [], []
-    descriptor = _open_locked(path, os.O_RDWR)
+    descriptor = open_locked(path, os.O_RDWR)
     try:
-        text = _read(path) or ""
+        text = read(path) or ""
         removed: list[Entry] = []
         remaining: list[Entry] = []
-        for entry in _parse(path, text):
+        for entry in parse(path, text):
             if covers(entry.ranges, ranges):
                 is_same = covers(ranges, entry.ranges)
                 (removed if is_same or entry.is_automatic else remaining).append(entry)
@@ -177,7 +177,7 @@ def remove(path: str, address: str) -> tuple[list[Entry], list[Entry]]:
             numbers = {entry.line for entry in removed}
             lines = text.split("\n")
             kept = [it for number, it in enumerate(lines, 1) if number not in numbers]
-            _replace(path, descriptor, "\n".join(kept))
+            replace(path, descriptor, "\n".join(kept))
         return removed, remaining
     finally:
         os.close(descriptor)
@@ -192,7 +192,7 @@ def _comment(why: str, now: float) -> str:
 # --- the file -------------------------------------------------------------------------------------
 
 
-def _parse(path: str, text: str) -> list[Entry]:
+def parse(path: str, text: str) -> list[Entry]:
     """ConfigError names the first line that is wrong, and says how many others are."""
     entries: list[Entry] = []
     first_error, error_count = "", 0
@@ -217,7 +217,7 @@ def _parse(path: str, text: str) -> list[Entry]:
     return entries
 
 
-def _read(path: str) -> Optional[str]:
+def read(path: str) -> Optional[str]:
     """The text, None without a file. Bytes that are no UTF-8, in a comment, survive a rewriting."""
     try:
         with open(path, "rb", opener=_open_at_once) as file:
@@ -235,7 +235,7 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _stamp_of(path: str) -> Stamp:
+def stamp_of(path: str) -> Stamp:
     try:
         found = os.stat(path)
     except (OSError, ValueError):
@@ -243,9 +243,9 @@ def _stamp_of(path: str) -> Stamp:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _open_locked(path: str, flags: int) -> int:
-    """The descriptor of the file that has this name when we have its lock: whoever had it before us
-    may have put another in its place.
+def open_locked(path: str, flags: int, wait: bool = True) -> int:
+    """The descriptor of the file that has this name when we have its lock: the process that had it
+    before us may have put another in its place. BlockingIOError: we should not wait for it.
     """
     fcntl = library("fcntl")
     deadline = time.monotonic() + LOCK_WAIT_S_MAX
@@ -261,14 +261,16 @@ def _open_locked(path: str, flags: int) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+        if not wait:
+            raise BlockingIOError(errno.EAGAIN, "another program holds its lock")
         if time.monotonic() > deadline:
             raise OSError(errno.EBUSY, "another program holds its lock")
         time.sleep(LOCK_LOOK_S)
 
 
-def _replace(path: str, descriptor: int, text: str) -> None:
+def replace(path: str, descriptor: int, text: str, sync: bool = True) -> None:
     """Puts another file in its place, with its mode and, if we may, its owner; whole or not at all,
-    also when the power fails.
+    with `sync` also when the power fails.
     """
     path = os.path.realpath(path)           # a link stays one
     other = f"{path}.{os.getpid()}.tmp"
@@ -286,7 +288,8 @@ def _replace(path: str, descriptor: int, text: str) -> None:
                 pass                        # then it is ours: the mode is what matters
             file.write(text.encode("utf-8", "surrogateescape"))
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
             os.rename(other, path)
         except BaseException:
             os.unlink(other)

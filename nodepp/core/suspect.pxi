@@ -1,0 +1,129 @@
+# core/suspect.pxi — addresses that guess ids of sessions are kept from guessing on
+#   Owns:  which addresses are counted; blocking one, and the 429 that its guesses get
+#   Uses:  limits, clock, vault, transport, address, guess, tables, request, response, context,
+#          dispatch, store, visit, settle, admit
+#   Never: counting; a request without such an id, or with a session that lives: it is served
+#   Holds: as long as no address is blocked, a request pays for one comparison
+
+cdef bint suspect_loopback             # this machine counts too: for tests
+cdef int64_t suspect_grace_ms          # from the opening of the table on no id counts
+cdef uint32_t suspect_block_s          # how long an address is blocked; 0: none is
+cdef uint32_t suspect_calm             # the alarm of an engine without sessions: never
+cdef uint32_t* suspect_alarm = &suspect_calm    # not 0: an address may be blocked
+cdef uint64_t suspect_refused          # number of the request that was refused last
+
+# A client that keeps cookies has lost the one that was refused, and may come back at once.
+cdef tuple suspect_lines = ((b"retry-after", b"Retry-After: 1\r\n"),)
+
+
+cdef int suspect_open(dict settings) except -1:
+    global suspect_loopback, suspect_grace_ms, suspect_block_s, suspect_alarm, suspect_refused
+    suspect_loopback = settings.get("guard_loopback", False)
+    suspect_grace_ms = int(settings.get("forged_grace_s", 1800)) * 1000
+    suspect_block_s = settings.get("block_time_s", 86400)
+    suspect_refused = 0
+    suspect_alarm = &suspect_calm if visit_vault == NULL else &visit_vault.shared.guess_alarm_s
+    return 0
+
+
+cdef void suspect_close() noexcept:
+    global suspect_alarm
+    suspect_alarm = &suspect_calm
+
+
+cdef int suspect_count(connection_t* c) except -1:
+    """The request shows ids that our key did not make, and no session. An address that shows too
+    many is blocked, and the host is told."""
+    cdef address_t address
+    cdef vault_t* v = visit_vault
+    cdef int outcome
+    cdef int i
+    if v.secret_is_new and clock_now_ms - v.shared.opened_ms < suspect_grace_ms:
+        return 0                       # from before the start, perhaps: nobody's fault
+    if not suspect_is_subject(c, &address):
+        return 0
+    for i in range(visit_guess_count):
+        outcome = guess_note(v, guess_who(&address), visit_guess[i], vault_now_s(v),
+                             suspect_block_s)
+        if outcome != GUESS_NOTED:
+            suspect_tell(c, outcome)
+    return 0
+
+
+cdef bint suspect_is_subject(connection_t* c, address_t* address) noexcept:
+    """Can this peer's address be blocked? Not over a unix socket or from this machine, where a proxy
+    may stand for all visitors, and not one that the white list names."""
+    if not address_of(c.family, c.peer, address):
+        return False
+    if address_is_loopback(address) and not suspect_loopback:
+        return False
+    return not address_is_welcome(address)
+
+
+cdef int suspect_tell(connection_t* c, int outcome) except -1:
+    try:
+        dispatch_host.address_blocked(transport_peer_text(c.family, c.peer),
+                                      suspect_reasons[outcome], suspect_block_s)
+    except BaseException as problem:
+        dispatch_keep(problem)
+        dispatch_log_problem("an address was blocked", problem)
+    return 0
+
+
+cdef dict suspect_reasons = {GUESS_MINUTE: "10 forged session ids within a minute",
+                             GUESS_HOUR: "100 forged session ids within an hour",
+                             GUESS_DAY: "1,000 forged session ids within a day"}
+
+
+cdef bint suspect_refuse(connection_t* c, request_t* r, head_t* head) except -1:
+    """True: it has been answered with 429, for it comes from a blocked address with an id that was
+    never issued. The answer takes the cookie back, so a browser's next request is served."""
+    global suspect_refused, admit_guards
+    cdef vault_t* v = visit_vault
+    cdef uint32_t now_s = vault_now_s(v)
+    cdef address_t address
+    cdef visit_t visit
+    if not guess_is_alarmed(v, now_s) or not suspect_is_subject(c, &address) \
+            or not guess_blocked_till(v, guess_who(&address), now_s):
+        return False
+    visit_of(c, r, stats.requests, &visit)
+    if not visit.guessed or visit.slot >= 0:
+        return False
+    guess_count_refused(v)
+    suspect_refused = stats.requests
+    admit_guards = False               # of the request before
+    dispatch_miss_with(c, r, head, 429,
+                       [admit_uncached, *suspect_lines, *settle_take_back(&visit)])
+    return True
+
+
+cdef list suspect_blocked():
+    """(address, blocked until, why) of all that are blocked: an address of IPv4 or the first one of
+    an IPv6 /64, seconds since 1970, words."""
+    cdef vault_t* v = visit_vault
+    cdef uint32_t now_s, till_s
+    cdef uint64_t who
+    cdef peer_t peer
+    cdef int i
+    found = []
+    if v == NULL or not suspect_alarm[0]:
+        return found
+    now_s = vault_now_s(v)
+    for i in range(VAULT_GUESS_COUNT):
+        who = guess_load(&v.shared.guess[i].who)
+        till_s = v.shared.guess[i].till_s
+        if who and till_s > now_s:
+            guess_peer(who, &peer)
+            found.append((transport_peer_text(peer.family, peer.address), till_s,
+                          suspect_reasons.get(v.shared.guess[i].why, "")))
+    return found
+
+
+cdef bint suspect_let_in(str ip) except -1:
+    """Ends the block of an address; False: it was not blocked. ValueError: it is no address."""
+    cdef peer_t peer
+    cdef address_t address
+    address_parse(ip, &peer)
+    address_of(peer.family, peer.address, &address)
+    return visit_vault != NULL and guess_let_in(visit_vault, guess_who(&address),
+                                                vault_now_s(visit_vault))
