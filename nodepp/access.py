@@ -1,9 +1,9 @@
 """Who is let in: the black list and the white list while a server runs.
 
 The files are read at the start, on SIGHUP, and when they have changed: an operator may have written
-an address into one, or `nodepp-run --unblock` has taken it out. What the core blocks because it
-guesses ids of sessions stands in a file of its own, see blocked.py; with autoBlacklist=1 it goes into
-the black list as well.
+an address into one, or `nodepp-run --unblock` has taken it out. An address that the core blocks
+because it guesses ids of sessions stands in a file of its own, see blocked.py; with autoBlacklist=1
+it goes on the black list as well.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ class AccessLists:
         if self._auto_blacklist and self.black.path:
             self.block(ip, why)
         elif seconds:
-            log.write(WAR, f"Blocked {ip} for {seconds} s: {why}. Its requests with an unknown id get"
-                           f" 429. To undo that: nodepp-run --unblock {ip}")
+            log.write(WAR, f"Blocked {ip} for {seconds} s: {why}. Its requests with an unknown id"
+                           f" get 429. To undo that: nodepp-run --unblock {ip}")
         else:
             self._warn(f"{ip} is not blocked (blockTime=0): {why}.")
 
@@ -170,8 +170,8 @@ def blocked_listing(config: Config) -> tuple[str, str]:
 
 def unblock(config: Config, address: str) -> str:
     """Takes an address out of the black list and out of what a running server has blocked, and says
-    so. ConfigError if it is in neither, or if a network of the black list covers it that an operator
-    has written.
+    so. ConfigError if it is in neither, or if a network of the black list covers it that an
+    operator has written.
     """
     from .blocked import read_blocked
     from .sessions.lists import remove

@@ -9,6 +9,7 @@ lets that address in. The file is not read at a start: a restart lets all of the
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 from .errors import ConfigError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ._core import Engine
     from .sessions.lists import Entry
 
-HEAD = "# Written by nodepp, process {}: addresses that guess ids of sessions. Lines may be removed.\n"
+HEAD = "# Written by nodepp, process {}: addresses that guess session ids. Lines may be removed.\n"
 HEAD_START, HEAD_END = HEAD.split("{}")
 
 
@@ -39,7 +40,7 @@ class BlockedFile:
 
     def look(self, engine: Engine) -> None:
         """Every two seconds: lets in the addresses whose lines were taken out, and writes down what
-        is blocked now. Waits for nobody: what cannot be done now is tried at the next look.
+        is blocked now. It does not wait: what cannot be done now is tried at the next look.
         """
         if not self.path:
             return
@@ -52,12 +53,14 @@ class BlockedFile:
             pass                            # the command line is at it
         except (OSError, ConfigError) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            self._complain(f"blockedFile={self.path}: {why}. Addresses are blocked all the same, but"
-                           " nodepp-run --blocked does not show them.")
+            self._complain(f"blockedFile={self.path}: {why}. Addresses are blocked all the same,"
+                           " but nodepp-run --blocked does not show them.")
 
     def _exchange(self, engine: Engine, blocked: dict[str, tuple[str, int, str]]) -> None:
         descriptor = lists.open_locked(self.path, os.O_RDWR | os.O_CREAT, wait=False)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ConfigError("it is no regular file")
             text = lists.read(self.path) or ""
             owner = writer_of(text)
             if text and not owner:

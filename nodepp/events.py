@@ -58,8 +58,9 @@ class Events:
         return self._on("login", handler)
 
     def on_logout(self, handler: HandlerT) -> HandlerT:
-        """Decorator: called with the session that was logged out, read-only, before it ends. A login
-        that ends because its time is up is a logout without a current request, see on_session_stop.
+        """Decorator: called with the session that was logged out, read-only, before it ends. A
+        login that ends because its time is up is a logout without a current request, see
+        on_session_stop.
         """
         return self._on("logout", handler)
 

@@ -37,8 +37,8 @@ differs, and why:
 - SESSION has the fields that a session of nodepp has; REQUEST.session has the methods: login(),
   logout(). `class app_session_data_t` is the struct of that name: annotated fields with defaults,
   which SESSION_DATA reads and writes. Without it SESSION_DATA is a dict. In npp_app_session_done
-  and npp_app_user_logout they are what has ended. The other macros (REQ_METHOD, SESSION.ip) read the
-  request that is being answered; a session that has ended by time has none, and they raise
+  and npp_app_user_logout they are what has ended. The other macros (REQ_METHOD, SESSION.ip) read
+  the request that is being answered; a session that has ended by time has none, and they raise
   RuntimeError there, which is logged.
 - npp_require_auth and the levels guard files too; who is logged in but too low gets 403, not 404;
   of several rules the longest wins, and a path covers all below it.

@@ -52,7 +52,7 @@ def _session() -> Session:
 
 def _asking() -> Request:
     """The request of the session's visitor. RuntimeError where there is none: the session has ended
-    by time, or another visitor's login took its place and that visitor's request is the current one.
+    by time, or another visitor's login took its place, whose request is the current one.
     """
     if state.session is not None and state.session.evicted:
         raise RuntimeError(

@@ -30,7 +30,8 @@ NAMES = frozenset(
     """
     makefile gnumakefile procfile vagrantfile jenkinsfile rakefile gemfile pipfile justfile brewfile
     manifest.in package.json package-lock.json npm-shrinkwrap.json composer.json tsconfig.json
-    authorized_keys known_hosts passwd shadow htpasswd nohup.out blacklist.txt whitelist.txt blocked.txt
+    authorized_keys known_hosts passwd shadow htpasswd nohup.out
+    blacklist.txt whitelist.txt blocked.txt
     __pycache__ node_modules venv virtualenv site-packages
     """.split()
 )

@@ -228,8 +228,8 @@ def test_an_address_that_guesses_does_not_go_on_the_black_list(config, tmp_path,
     engine.turn()
     assert engine.lets_in("192.0.2.1") and os.listdir(tmp_path) == []
     assert lines == [
-        "Blocked 192.0.2.1 for 3600 s: 10 wrong ids within a minute. Its requests with an unknown id"
-        " get 429. To undo that: nodepp-run --unblock 192.0.2.1",
+        "Blocked 192.0.2.1 for 3600 s: 10 wrong ids within a minute. Its requests with an unknown"
+        " id get 429. To undo that: nodepp-run --unblock 192.0.2.1",
         "192.0.2.2 is not blocked (blockTime=0): 100 within an hour."]
 
 

@@ -1,5 +1,5 @@
-"""nodepp.current(): code of the application that is called for a request finds that request, whatever
-calls it; code that is called for none gets an error that says so.
+"""nodepp.current(): code of the application that is called for a request finds that request,
+whatever calls it; code that is called for none gets an error that says so.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def expired(site):
 
 
 def test_a_hook_sees_the_request_for_which_a_rule_begins_the_session(site, notes):
-    """A hook that logged the visitor's address asked for the current request and found none, because
-    the session was begun before the handler was called: each new visitor got a 500.
+    """A hook that logged the visitor's address asked for the current request and found none,
+    because the session was begun before the handler was called: each new visitor got a 500.
     """
     assert site.visitor().get("/page").body == b"page"
     assert notes.all == [("start", "/page")]
@@ -219,7 +219,7 @@ def test_a_session_that_ends_by_time_has_no_request_and_harms_no_visitor(visitin
     errors = []
 
     def stop(session):
-        with pytest.raises(RuntimeError, match="no current request: .* ended by time"):
+        with pytest.raises(RuntimeError, match=r"no current request: .* ended by time"):
             _core.current()
         errors.append(session["count"])
         raise Fault(500)

@@ -215,8 +215,8 @@ def test_an_init_may_write_what_the_page_reads(visit):
 
 
 def test_a_hook_reads_the_request_for_which_a_rule_begins_the_session(visit):
-    """The line DBG("%s", SESSION.ip) in npp_app_session_init, and each new visitor got a 500: the rule
-    began the session before npp_app_main was called, and there was no current request.
+    """The line DBG("%s", SESSION.ip) in npp_app_session_init, and each new visitor got a 500: the
+    rule began the session before npp_app_main was called, and there was no current request.
     """
     seen = []
 

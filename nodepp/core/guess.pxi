@@ -2,8 +2,8 @@
 #   Owns:  different values counted for each address, in a table that all processes share; blocking
 #   Uses:  scan, lock, vault, transport, address, session
 #   Never: telling an id of ours from another; what becomes of a request
-#   Holds: the table never grows. A process that dies in the midst of a change leaves an address that
-#          is counted too low, never one that is blocked in place of another
+#   Holds: the table never grows. A process that dies in the midst of a change leaves an address
+#          that is counted too low, never one that is blocked in place of another
 
 cdef enum:
     GUESS_WAY_COUNT = 8                # places that an address may have
@@ -77,8 +77,8 @@ cdef bint guess_is_known(const guess_t* g, uint32_t mark) noexcept nogil:
 
 
 cdef guess_t* guess_place(vault_t* v, uint64_t who, uint32_t now_s) noexcept nogil:
-    """The place of an address. A new one takes a free place, else that of the address that has shown
-    nothing for longest, else that of the blocked one that would be let in next."""
+    """The place of an address. A new one takes a free place, else that of the address that has
+    shown nothing for longest, else that of the blocked one that would be let in next."""
     cdef guess_t* first = guess_set(v, who)
     cdef guess_t* victim = first
     cdef uint64_t rank, lowest = <uint64_t>-1
@@ -164,8 +164,8 @@ cdef inline guess_t* guess_set(vault_t* v, uint64_t who) noexcept nogil:
 
 
 cdef uint64_t guess_who(const address_t* address) noexcept nogil:
-    """What an address counts as: one of IPv4 itself, one of IPv6 its /64, for its subscriber has all
-    of those. The two cannot meet: no /64 that begins with zeros is in use (RFC 4291 §2.4)."""
+    """What an address counts as: one of IPv4 itself, one of IPv6 its /64, for its subscriber has
+    all of those. The two cannot meet: no /64 that begins with zeros is in use (RFC 4291 §2.4)."""
     return address.high if address.high else address.low
 
 

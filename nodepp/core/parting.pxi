@@ -25,7 +25,7 @@ cdef void parting_note(uint32_t slot, const uint8_t* id) noexcept nogil:
 
 
 cdef int parting_end_noted() except -1:
-    """Ends the sessions that this request has shown, for which time is up. It is the current one."""
+    """Ends the sessions that the current request has shown and whose time is up."""
     global parting_noted_count
     cdef parting_t over[2 * COOKIE_MATCH_MAX]
     cdef int count = parting_noted_count
@@ -38,8 +38,8 @@ cdef int parting_end_noted() except -1:
 
 
 cdef void parting_end_late(connection_t* c, request_t* r) noexcept:
-    """The same for a request that has been answered without anybody having asked for its session: a
-    public file, a redirection to the login page. Its hooks find the head settled."""
+    """The same for a request whose answer asked for no session: a public file, a redirection to the
+    login page. The hooks find the head of the answer settled."""
     global parting_noted_count
     cdef Request req = None
     try:

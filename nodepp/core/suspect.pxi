@@ -1,7 +1,7 @@
 # core/suspect.pxi — addresses that guess ids of sessions are kept from guessing on
 #   Owns:  which addresses are counted; blocking one, and the 429 that its guesses get
-#   Uses:  limits, clock, vault, transport, address, guess, tables, request, response, context,
-#          dispatch, store, visit, settle, admit
+#   Uses:  clock, tables, vault, transport, address, guess, connection, response, dispatch, visit,
+#          settle, admit
 #   Never: counting; a request without such an id, or with a session that lives: it is served
 #   Holds: as long as no address is blocked, a request pays for one comparison
 
@@ -13,7 +13,7 @@ cdef uint32_t* suspect_alarm = &suspect_calm    # not 0: an address may be block
 cdef uint64_t suspect_refused          # number of the request that was refused last
 
 # A client that keeps cookies has lost the one that was refused, and may come back at once.
-cdef tuple suspect_lines = ((b"retry-after", b"Retry-After: 1\r\n"),)
+cdef tuple suspect_retry = (b"retry-after", b"Retry-After: 1\r\n")
 
 
 cdef int suspect_open(dict settings) except -1:
@@ -39,7 +39,7 @@ cdef int suspect_count(connection_t* c) except -1:
     cdef int outcome
     cdef int i
     if v.secret_is_new and clock_now_ms - v.shared.opened_ms < suspect_grace_ms:
-        return 0                       # from before the start, perhaps: nobody's fault
+        return 0                       # from before the start, perhaps
     if not suspect_is_subject(c, &address):
         return 0
     for i in range(visit_guess_count):
@@ -51,8 +51,8 @@ cdef int suspect_count(connection_t* c) except -1:
 
 
 cdef bint suspect_is_subject(connection_t* c, address_t* address) noexcept:
-    """Can this peer's address be blocked? Not over a unix socket or from this machine, where a proxy
-    may stand for all visitors, and not one that the white list names."""
+    """Can this peer's address be blocked? Not over a unix socket or from this machine, where a
+    proxy may stand for all visitors, and not one that the white list names."""
     if not address_of(c.family, c.peer, address):
         return False
     if address_is_loopback(address) and not suspect_loopback:
@@ -93,7 +93,7 @@ cdef bint suspect_refuse(connection_t* c, request_t* r, head_t* head) except -1:
     suspect_refused = stats.requests
     admit_guards = False               # of the request before
     dispatch_miss_with(c, r, head, 429,
-                       [admit_uncached, *suspect_lines, *settle_take_back(&visit)])
+                       [admit_uncached, suspect_retry, *settle_take_back(&visit)])
     return True
 
 
