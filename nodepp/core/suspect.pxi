@@ -1,7 +1,7 @@
 # core/suspect.pxi — addresses that guess ids of sessions are kept from guessing on
 #   Owns:  which addresses are counted; blocking one, and the 429 that its guesses get
-#   Uses:  clock, tables, vault, transport, address, guess, connection, response, dispatch, visit,
-#          settle, admit
+#   Uses:  clock, tables, vault, transport, address, ident, guess, connection, response, dispatch,
+#          visit, settle, admit
 #   Never: counting; a request without such an id, or with a session that lives: it is served
 #   Holds: as long as no address is blocked, a request pays for one comparison
 
@@ -36,6 +36,7 @@ cdef int suspect_count(connection_t* c) except -1:
     many is blocked, and the host is told."""
     cdef address_t address
     cdef vault_t* v = visit_vault
+    cdef uint32_t mark
     cdef int outcome
     cdef int i
     if v.secret_is_new and clock_now_ms - v.shared.opened_ms < suspect_grace_ms:
@@ -43,8 +44,9 @@ cdef int suspect_count(connection_t* c) except -1:
     if not suspect_is_subject(c, &address):
         return 0
     for i in range(visit_guess_count):
-        outcome = guess_note(v, guess_who(&address), visit_guess[i], vault_now_s(v),
-                             suspect_block_s)
+        hash = ident_hash(v, visit_guess[i][:IDENT_TEXT_SIZE], sizeof(mark))
+        memcpy(&mark, PyBytes_AS_STRING(hash), sizeof(mark))
+        outcome = guess_note(v, guess_who(&address), mark, vault_now_s(v), suspect_block_s)
         if outcome != GUESS_NOTED:
             suspect_tell(c, outcome)
     return 0

@@ -39,7 +39,7 @@ cdef visit_policy_t visit_policy
 cdef cookie_name_t visit_name[2]       # by VISIT_
 cdef visit_t visit_now                 # of the request being answered
 cdef visit_shown_t visit_shown         # its cookies, once they were looked for
-cdef uint32_t visit_guess[2 * COOKIE_MATCH_MAX]     # keyed hashes of ids that were never issued
+cdef const uint8_t* visit_guess[2 * COOKIE_MATCH_MAX]     # ids of it that were never issued
 cdef int visit_guess_count
 cdef bint visit_warm                   # the request before this one has used its session
 cdef uint32_t* visit_connection        # by slot: who used it last in this process, a hint
@@ -201,7 +201,7 @@ cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie,
     if unlikely_(version == 0):
         if not ident_is_ours(v, cookie.at, cookie.size):
             found.forged = found.guessed = True
-            visit_note_guess(cookie)
+            visit_note_guess(cookie.at)
         return False
     if unlikely_(session_is_over(v, <uint32_t>slot, version, vault_now_s(v))):
         parting_note(<uint32_t>slot, id)
@@ -215,13 +215,11 @@ cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie,
     return True
 
 
-cdef int visit_note_guess(const cookie_t* cookie) except -1:
+cdef inline void visit_note_guess(const uint8_t* text) noexcept nogil:
     """It has the form of an id of ours, and its tag is none of ours."""
     global visit_guess_count
-    cdef bytes hash = ident_hash(visit_vault, cookie.at[:cookie.size], 4)
-    memcpy(&visit_guess[visit_guess_count], PyBytes_AS_STRING(hash), 4)
+    visit_guess[visit_guess_count] = text
     visit_guess_count += 1             # no more than cookies are looked at
-    return 0
 
 
 cdef inline void visit_meet(connection_t* c, uint32_t slot) noexcept nogil:
