@@ -8,24 +8,32 @@ the child: one server must not become two.
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
 
-def own(descriptor: int) -> None:
-    """A descriptor of the server's, from now until close() or disown()."""
-    from ._core import fork_own
+_CORE = f"{__package__}._core"
 
-    fork_own(descriptor)
+
+def own(descriptor: int) -> None:
+    """A descriptor of the server's, from now until close() or disown(). -1: fine. Before the core is
+    loaded there is no server yet, and nothing is noted.
+    """
+    if _CORE in sys.modules:
+        from ._core import fork_own
+
+        fork_own(descriptor)
 
 
 def disown(descriptor: int) -> None:
     """Before it is closed by other means, or given away. -1 and others that are not owned: fine."""
-    from ._core import fork_disown
+    if _CORE in sys.modules:
+        from ._core import fork_disown
 
-    fork_disown(descriptor)
+        fork_disown(descriptor)
 
 
 def close(descriptor: int) -> None:

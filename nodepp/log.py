@@ -1,7 +1,7 @@
 """The error log: one line a message, to stderr, stdout or a file that can be reopened.
 
-A leaf: it imports nothing of nodepp, and nothing that takes long to import (Python's own logging
-takes 6 ms). Levels are Node++'s: 0 always, 1 errors, 2 warnings, 3 information, 4 debugging.
+Imports streams.py and sink.py, and nothing that takes long to import (Python's own logging takes
+6 ms). Levels are Node++'s: 0 always, 1 errors, 2 warnings, 3 information, 4 debugging.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import os
 import time
 
 from .library import library, library_first
+from .sink import Sink, renewed
+from .streams import encoding, is_standard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,46 +36,64 @@ _COLOURS = {ERR: "\x1b[31m", WAR: "\x1b[33m", DBG: "\x1b[2m"}
 class Log:
     """Where messages go. There is one for the process, `log`; tests make others.
 
-    Each message leaves with one write(2), so that lines of several processes do not mix, and
-    nothing is held back when the process dies. A write that fails (full disk, closed pipe) is
-    counted and told with the next that succeeds.
+    Before a server configures it, and after that one has closed it, messages go straight to stderr.
+    In between a sink takes them: what it cannot write at once is dropped, and the next message that
+    it takes says how many were. Nothing is held back, so nothing is lost when the process dies.
     """
 
-    __slots__ = (
-        "_coloured", "_dated", "_descriptor", "_lost_count", "_owned", "_owner", "level", "path")
+    __slots__ = ("_coloured", "_dated", "_encoding", "_sink", "level", "path")
 
     def __init__(self) -> None:
         self.level: int = INF
         self.path: str = ""                     # of the file, or "" for a standard stream
-        self._descriptor = 2
-        self._owned = False                     # only a file that we opened is ours to close
-        self._owner = 0                         # the process that opened it
+        self._sink: Optional[Sink] = None
         self._dated = False
+        self._encoding = ""                     # "": that of stderr, which may change
         self._coloured: Optional[bool] = None   # None: not asked yet
-        self._lost_count = 0
 
     def configure(self, level: int = INF, path: str = "", to_stdout: bool = False) -> None:
         """Sets level and destination. OSError if the file cannot be opened; the old ones stay."""
-        descriptor = _open(path) if path else 1 if to_stdout else 2
-        self._close()
-        self.level, self.path, self._descriptor = level, path, descriptor
-        self._owned = self._dated = bool(path)
-        self._owner = os.getpid()
+        stream = 1 if to_stdout else 2
+        # A stream that is none has no reader: what the application has opened is not written to.
+        where = path or ("" if is_standard(stream) else os.devnull)
+        sink, before = renewed(self._sink, where, stream), self._sink
+        self.level, self.path, self._dated = level, path, bool(path)
+        self._encoding = "utf-8" if path else encoding(stream)
         self._coloured = None
+        if sink is before:
+            return
+        self._sink = sink
+        if before is not None:
+            before.close()
+        if sink.trouble:
+            self.write(WAR, f"{('stdout', 'stderr')[sink.stream - 1]} cannot be opened once more"
+                            f" ({sink.trouble}): if other programs write to it, or it is a"
+                            " terminal, the server may have to wait for its reader.")
 
     def reopen(self) -> None:
         """Opens the file again by its name: after it was moved away by log rotation."""
         if self.path:
             self.configure(self.level, self.path)
 
-    def fileno(self) -> int:
-        """The descriptor that messages are written to. It changes when the log is reopened."""
-        return self._descriptor
+    def close(self) -> None:
+        """Ends what configure() has begun."""
+        if self._sink is not None:
+            self.report()
+            self._sink.close()
+        self._sink = None
+        self.path = self._encoding = ""
+        self._dated, self._coloured = False, None
 
     @property
-    def file(self) -> int:
-        """The descriptor of the file that was opened for it; -1 while a standard stream is used."""
-        return self._descriptor if self._owned else -1
+    def sink(self) -> Optional[Sink]:
+        """What takes the messages: for the access log, if it goes the same way."""
+        return self._sink
+
+    def fileno(self) -> int:
+        """The descriptor that messages are written to, until the log is reopened; writing to it
+        does not wait either. Of a FIFO, which is opened anew for each reader: stderr's.
+        """
+        return self._sink.fd if self._sink is not None and self._sink.is_steady else 2
 
     def write(self, level: int, message: str) -> None:
         """Writes a message if the level asks for it. Never raises: no server stops for its log."""
@@ -81,25 +101,56 @@ class Log:
             return
         line = f"{_now(self._dated)} {NAMES[level]} {clean(message)}"
         if self._coloured is None:
-            self._coloured = not self._dated and wants_colour(self._descriptor)
+            self._coloured = not self._dated and wants_colour(self.fileno())
         colour = _COLOURS.get(level) if self._coloured else None
-        if colour:
-            line = f"{colour}{line}\x1b[0m"
-        if self._lost_count:
-            lost = f"{self._lost_count} messages before this were lost"
-            line = f"{_now(self._dated)} WAR {lost}\n{line}"
-        try:
-            if self._owned and self._owner != os.getpid():
-                self.reopen()                   # the parent's descriptor was closed at the fork
-            os.write(self._descriptor, (line + "\n").encode("utf-8", "backslashreplace"))
-            self._lost_count = 0
-        except OSError:
-            self._lost_count += 1
+        self._put(f"{colour}{line}\x1b[0m" if colour else line)
 
-    def _close(self) -> None:
-        if self._owned:
-            os.close(self._descriptor)
-            self._owned = False
+    def report(self) -> None:
+        """Says how many lines were lost, if that can be written now."""
+        if self._sink is not None and self._sink.lost_count:
+            self._put("")
+
+    def tell(self, text: str) -> None:
+        """Writes to stderr, wherever the messages go: the banner, or why there is no server."""
+        if not is_standard(2):
+            return
+        if self._sink is not None and self._sink.stream == 2:
+            self._put(text)
+            return
+        try:
+            sink = Sink(stream=2)
+        except OSError:                         # stderr is closed
+            return
+        sink.write((text + "\n").encode(encoding(2), "backslashreplace"))
+        sink.close()
+
+    def _put(self, text: str) -> None:
+        """Hands lines to the sink, after what was lost before them."""
+        sink = self._sink
+        data = self._encode(text + "\n") if text else b""
+        if sink is None:
+            _write_to_stderr(data)
+            return
+        told = b""
+        if count := sink.lost_count:
+            lost = "1 line before this was" if count == 1 else f"{count:,} lines before this were"
+            told = self._encode(f"{_now(self._dated)} WAR {lost} lost: {sink.reason}.\n")
+        taken = sink.write(told + data)
+        if taken >= len(told):
+            sink.lost_count -= count
+        if taken < len(told) + len(data) and data:
+            sink.lost_count += 1
+
+    def _encode(self, text: str) -> bytes:
+        return text.encode(self._encoding or encoding(2), "backslashreplace")
+
+
+def _write_to_stderr(data: bytes) -> None:
+    try:
+        if is_standard(2):
+            os.write(2, data)
+    except OSError:                             # its reader has gone, or its disk is full
+        pass
 
 
 def clean(message: str) -> str:
@@ -114,11 +165,6 @@ def wants_colour(descriptor: int) -> bool:
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return os.isatty(descriptor)
-
-
-def _open(path: str) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    return os.open(path, flags, 0o640)          # requests are nobody else's business
 
 
 def _now(dated: bool) -> str:
@@ -154,6 +200,15 @@ def dbg(message: str) -> None:
 def always(message: str) -> None:
     """What is said at every level."""
     log.write(ALWAYS, message)
+
+
+def complain(text: str) -> None:
+    """Says on stderr why a command did not do what it was asked for."""
+    text = "\n".join(clean(line) for line in text.split("\n"))
+    if wants_colour(2):
+        first, newline, rest = text.partition("\n")
+        text = f"\x1b[31m{first}\x1b[0m{newline}{rest}"
+    log.tell(text)
 
 
 # --- exceptions -------------------------------------------------------------------------------

@@ -17,8 +17,9 @@ from .access import AccessLists
 from .banner import banner, counted, raise_descriptor_limit, warn_of_missing_coders
 from .checking import refuse_public
 from .errors import ConfigError, RouteError, StartError
-from .log import ALWAYS, INF, WAR, exception_text, log
-from .log_files import AccessLog, open_error_log, reopen_error_log
+from .host import import_core
+from .log import ALWAYS, INF, WAR, complain, exception_text, log
+from .log_files import Logs
 from .sessions import open_table
 from .signals import Signals
 from .site import Site, site_of
@@ -69,16 +70,19 @@ class Server:
         self.access: Optional[AccessLists] = None
         self._is_cut = False
         self._turns_at_stop = 0
-        self._access_log = AccessLog()
+        self._logs = Logs()
         self._signals = Signals(self)
 
     # --- the run --------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Serves until it is told to stop. StartError or ConfigError when it could not start."""
-        open_error_log(self.config)
-        self.access = AccessLists(self.config)
+        import_core()                   # it has to know which descriptors are the server's
         try:
+            # Before the application may drop privileges: afterwards a terminal or pipe of another
+            # user cannot be opened.
+            self._logs.open(self.config)
+            self.access = AccessLists(self.config)
             self._signals.catch()
             self.listeners = self._listen()
             self._signals.begin("the import of the application")
@@ -91,7 +95,7 @@ class Server:
             for listener in self.listeners:
                 listener.close()
             self._signals.release()
-            self._access_log.close()
+            self._logs.close()
 
     def _listen(self) -> list[listening.Listener]:
         config = self.config
@@ -133,7 +137,7 @@ class Server:
             statics.snippets.begin(self.engine)
             for seconds, callback in app.timers:
                 self.engine.every(seconds, callback)
-            self._access_log.open(self.config, self.engine)
+            self._logs.begin(self.engine)
             if log.level >= INF:
                 self._print_banner(site, opened)
             for warning in (*self.config.warnings, *rule_warnings(app, self.config)):
@@ -155,7 +159,7 @@ class Server:
             app.engine = app.host.access = None
             if self.engine is not None:
                 statics.snippets.end()
-                self.engine.flush_access_log()
+                self._logs.end()
                 self.engine.close()
 
     def _start_application(self, app: App) -> None:
@@ -169,8 +173,6 @@ class Server:
             raise StartError(f"on_start failed: {text}") from None
 
     def _make_engine(self, app: App, router: Any, opened: OpenedTable) -> Engine:
-        from .app import import_core
-
         _core = import_core()
         settings = self.config.engine_settings()
         try:
@@ -225,7 +227,7 @@ class Server:
 
     def _say_stopped(self) -> None:
         assert self.engine is not None
-        self.engine.flush_access_log()      # its last lines come before this one
+        self._logs.end()              # its last lines come before this one
         duration_s = time.perf_counter() - (self.stopping_since or time.perf_counter())
         count = self.engine.stats()["requests"]
         log.write(ALWAYS, f"Stopped in {duration_s:.1f} s, after {counted(count, 'request')}.")
@@ -261,10 +263,8 @@ class Server:
         try:
             assert self.access is not None
             self.access.read(new)
-            open_error_log(new)
+            self._logs.open(new)
             self._signals.follow()
-            if self.engine is not None:
-                self._access_log.open(new, self.engine)
         except (StartError, ConfigError) as error:
             self.config = old
             log.write(WAR, f"Not reloaded: {error}")
@@ -277,11 +277,9 @@ class Server:
     def reopen_logs(self) -> None:
         """After log rotation has moved the files away."""
         try:
-            reopen_error_log()
+            self._logs.open(self.config)
             self._signals.follow()
-            if self.engine is not None:
-                self._access_log.open(self.config, self.engine)
-        except (OSError, StartError) as error:
+        except StartError as error:
             log.write(WAR, f"The logs could not be reopened: {error}")
             return
         log.write(ALWAYS, "Logs reopened.")
@@ -292,8 +290,7 @@ class Server:
         assert self.engine is not None and self.access is not None
         rows = banner(self.config, site, self.listeners, self.engine.stats(), opened,
                       self.access.banner(), self.started)
-        sys.stderr.write("\n".join(rows) + "\n")
-        sys.stderr.flush()
+        log.tell("\n".join(rows))
 
 
 # --- app.run() ----------------------------------------------------------------------------------
@@ -325,6 +322,9 @@ def serve(server: Server) -> int:
 def run(app: App, settings: Mapping[str, object]) -> None:
     """app.run(**settings). SystemExit when it could not start, as for `nodepp-run`."""
     from .config import load_settings
+    from .streams import secure
+
+    secure()
 
     def read() -> Config:
         return load_settings(settings)
@@ -338,15 +338,3 @@ def run(app: App, settings: Mapping[str, object]) -> None:
     status = serve(Server(config, lambda config: site_of(app, "App", config), read))
     if status:
         raise SystemExit(status)
-
-
-def complain(text: str) -> None:
-    """Says on stderr why it could not start."""
-    from .log import clean, wants_colour
-
-    text = "\n".join(clean(line) for line in text.split("\n"))
-    if wants_colour(2):
-        first, newline, rest = text.partition("\n")
-        text = f"\x1b[31m{first}\x1b[0m{newline}{rest}"
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import selectors
 import socket
 
@@ -10,6 +9,7 @@ import pytest
 from harness import Application, Server, requests_in
 
 from nodepp import _core
+from nodepp.sink import Sink
 
 GET = requests_in(1)
 
@@ -24,11 +24,11 @@ def logged(serve, tmp_path):
     """A server whose access log goes to a file, in Node++'s format."""
     server = serve()
     path = tmp_path / "access.log"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
-    server.engine.set_access_log(descriptor, 1)
+    sink = Sink(str(path))
+    server.engine.set_access_log(sink.write, 1)
     yield server, path
-    server.engine.set_access_log(-1, 0)
-    os.close(descriptor)
+    server.engine.set_access_log(None, 0)
+    sink.close()
 
 
 def test_a_refused_request_has_its_line_in_the_access_log(logged):
@@ -59,12 +59,12 @@ def test_a_request_that_never_ends_is_logged_when_it_is_given_up(logged):
 
 def test_time_taken_is_zero_when_the_log_is_opened_by_the_handler_itself(serve, tmp_path):
     path = tmp_path / "access.log"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
-    server = serve(handlers={"open": lambda req: server.engine.set_access_log(descriptor, 1)})
+    sink = Sink(str(path))
+    server = serve(handlers={"open": lambda req: server.engine.set_access_log(sink.write, 1)})
     server.connect().exchange(b"GET /open HTTP/1.1\r\nHost: a\r\n\r\n")
     assert lines_of(server, path)[0].endswith("  0.000 ms")
-    server.engine.set_access_log(-1, 0)
-    os.close(descriptor)
+    server.engine.set_access_log(None, 0)
+    sink.close()
 
 
 def test_a_listener_that_fails_for_good_does_not_keep_the_loop_busy(serve):

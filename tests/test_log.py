@@ -17,7 +17,7 @@ def log(tmp_path: Path):
     it = Log()
     it.configure(INF, str(tmp_path / "error.log"))
     yield it
-    it.configure()                      # closes the file
+    it.close()
 
 
 def lines(log: Log) -> list[str]:
@@ -98,7 +98,7 @@ def test_lost_messages_are_counted_and_told(log: Log, monkeypatch: pytest.Monkey
     monkeypatch.setattr(log_module.os, "write", real)
     log.write(ERR, "three")
     told, message = lines(log)
-    assert told.endswith("WAR 2 messages before this were lost")
+    assert told.endswith("WAR 2 lines before this were lost: No space left on device.")
     assert message.endswith("ERR three")
 
 

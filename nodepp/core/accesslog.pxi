@@ -1,68 +1,115 @@
 # core/accesslog.pxi — one line per answered request
-#   Owns:  the three formats and the buffer in which lines wait to be written together
-#   Uses:  scan, clock, tables, parser, request
-#   Never: a write per request; anything when the log is off
-#   Holds: a line holds no control character and no quote of the client's making
+#   Owns:  the three formats, the buffer in which lines wait to be written together, and what
+#          becomes of them when they cannot be
+#   Uses:  limits, scan, clock, tables, parser, request
+#   Never: a write per request; a wait for the reader; anything when the log is off
+#   Holds: a line holds no control character and no quote of the client's making; the buffer begins
+#          and ends with a whole line
 
 cdef enum:                             # formats
     ACCESSLOG_OFF, ACCESSLOG_NPP, ACCESSLOG_COMBINED, ACCESSLOG_JSON
 
 cdef enum:
-    ACCESSLOG_ROOM = 64 * 1024         # bytes; written when half full, or every second
+    # Bytes; written when half full, or every second. Full, and not taken: new lines are dropped.
+    ACCESSLOG_ROOM = 64 * 1024
     ACCESSLOG_TEXT_MAX = 2048          # bytes of a target, referer or user agent; longer: cut
+    # The longest line: four texts of the maximum size, each byte escaped as \u00xx in JSON.
+    ACCESSLOG_LINE_MAX = 4 * 6 * ACCESSLOG_TEXT_MAX + 1024
 
-cdef int accesslog_fd = -1
+# Takes lines and how many were dropped before them; gives how many bytes of them it has taken.
+cdef object accesslog_sink = None
+cdef object accesslog_problem = None   # what it has raised, until the end of the turn
 cdef int accesslog_kind = ACCESSLOG_OFF
-cdef char accesslog_buffer[ACCESSLOG_ROOM]
+cdef char accesslog_buffer[ACCESSLOG_ROOM + ACCESSLOG_LINE_MAX]
 cdef size_t accesslog_used
+cdef uint64_t accesslog_lost_count     # lines dropped that the sink has not been told of
+cdef bint accesslog_flushing           # the sink may run a signal handler, and that may flush
+cdef bint accesslog_stalled            # the sink has left lines …
+cdef int64_t accesslog_tried_ms        # … and was asked then
 cdef int64_t accesslog_flushed_s
 
 
-cdef void accesslog_set(int fd, int kind) noexcept:
-    global accesslog_fd, accesslog_kind
+cdef void accesslog_set(sink, int kind) noexcept:
+    """What waits goes to the sink that there was, or else to the new one. Without a new one it is
+    lost, and the old sink counts it."""
+    global accesslog_sink, accesslog_kind
     accesslog_flush()
-    accesslog_fd = fd
-    accesslog_kind = kind if fd >= 0 else ACCESSLOG_OFF
+    if sink is None and accesslog_used and not accesslog_flushing:
+        accesslog_drop()
+        accesslog_flush()
+    accesslog_sink = sink
+    accesslog_kind = kind if sink is not None else ACCESSLOG_OFF
 
 
-cdef void accesslog_flush() noexcept:
-    """Writes the lines that wait; what a full disk refuses is dropped."""
-    global accesslog_used, accesslog_flushed_s
-    cdef size_t at = 0
-    cdef ssize_t written
-    accesslog_flushed_s = clock_wall_s
-    while at < accesslog_used and accesslog_fd >= 0:
-        written = posix_write(accesslog_fd, accesslog_buffer + at, accesslog_used - at)
-        if written < 0 and errno == EINTR:
-            continue
-        if written <= 0:
-            break
-        at += written
+cdef void accesslog_drop() noexcept:
+    """Gives up all lines that wait."""
+    global accesslog_used, accesslog_lost_count
+    cdef const char* at = accesslog_buffer
+    cdef const char* end = accesslog_buffer + accesslog_used
+    while at < end:
+        accesslog_lost_count += 1
+        at = <const char*>memchr(at, c'\n', end - at) + 1
     accesslog_used = 0
 
 
 cdef void accesslog_forget() noexcept nogil:
     """In a child: the lines that wait are the parent's to write."""
-    global accesslog_fd, accesslog_kind, accesslog_used
-    accesslog_fd = -1
+    global accesslog_kind, accesslog_used, accesslog_lost_count
     accesslog_kind = ACCESSLOG_OFF
-    accesslog_used = 0
+    accesslog_used = accesslog_lost_count = 0
 
 
-cdef inline void accesslog_turn() noexcept:
-    if accesslog_used and (accesslog_used > ACCESSLOG_ROOM // 2
-                           or clock_wall_s != accesslog_flushed_s):
+cdef void accesslog_flush() noexcept:
+    """Gives the sink the lines that wait; what it does not take waits for the next time."""
+    global accesslog_used, accesslog_lost_count, accesslog_flushing, accesslog_problem
+    global accesslog_flushed_s, accesslog_stalled, accesslog_tried_ms
+    cdef size_t taken = 0
+    if accesslog_flushing or accesslog_sink is None or not accesslog_used + accesslog_lost_count:
+        return
+    accesslog_flushing = True
+    accesslog_flushed_s = clock_wall_s
+    accesslog_tried_ms = clock_now_ms
+    try:
+        lost_count, accesslog_lost_count = accesslog_lost_count, 0
+        taken = accesslog_sink(accesslog_buffer[:accesslog_used], lost_count)
+    except MemoryError:
+        pass
+    except BaseException as problem:   # a signal handler's: it goes to the caller of turn()
+        accesslog_problem = problem
+    accesslog_flushing = False
+    taken = min(taken, accesslog_used)
+    accesslog_used -= taken
+    accesslog_stalled = accesslog_used != 0
+    memmove(accesslog_buffer, accesslog_buffer + taken, accesslog_used)
+
+
+cdef inline bint accesslog_may_flush() noexcept:
+    """A sink that has left lines is asked once a millisecond at most."""
+    return not accesslog_stalled or clock_now_ms != accesslog_tried_ms
+
+
+cdef inline int accesslog_turn() except -1:
+    global accesslog_problem
+    if accesslog_used and accesslog_may_flush() and (
+            accesslog_used > ACCESSLOG_ROOM // 2 or clock_wall_s != accesslog_flushed_s):
         accesslog_flush()
+    if unlikely_(accesslog_problem is not None):
+        problem, accesslog_problem = accesslog_problem, None
+        raise problem
+    return 0
 
 
 cdef void accesslog_write(const connection_t* c, const request_t* r, int status, uint64_t size,
                           uint64_t number) noexcept:
     """Appends the line of one answer; `size` is the bytes of its content."""
+    global accesslog_lost_count
     # 0: the log was opened while this request was being answered.
     cdef int64_t elapsed_us = (clock_read_ns() - r.begun_ns) // 1000 if r.begun_ns else 0
-    # The longest line: four texts of the maximum size, each byte escaped as \u00xx in JSON.
-    if ACCESSLOG_ROOM - accesslog_used < 4 * 6 * ACCESSLOG_TEXT_MAX + 1024:
+    if accesslog_used >= ACCESSLOG_ROOM and accesslog_may_flush():
         accesslog_flush()
+    if accesslog_used >= ACCESSLOG_ROOM:
+        accesslog_lost_count += 1
+        return
     if accesslog_kind == ACCESSLOG_JSON:
         accesslog_json(c, r, status, size, elapsed_us)
     else:

@@ -192,14 +192,16 @@ cdef class Engine:
         if engine_is_open(self):
             reader_remove(fd)
 
-    def set_access_log(self, int fd, int format) -> None:
-        """Writes the access log to `fd` from now on (-1: to nowhere). format: 1 Node++'s line, 2
-        combined, 3 JSON."""
+    def set_access_log(self, write, int format) -> None:
+        """Gives lines of the access log to `write` from now on, None: to nothing. format: 1
+        Node++'s line, 2 combined, 3 JSON. It is called as write(lines, lost): bytes, and how many
+        lines before them were dropped; it gives how many bytes it has taken, whole lines, and must
+        not wait. What it leaves waits for the next call, 64 KiB at most."""
         engine_check_parent(self)
-        accesslog_set(fd, format)
+        accesslog_set(write, format)
 
     def flush_access_log(self) -> None:
-        """Writes the lines that wait."""
+        """Gives it the lines that wait."""
         accesslog_flush()
 
     @property
@@ -414,7 +416,7 @@ cdef int engine_close_rooms() except -1:
     if tables_connection != NULL:
         house_empty()
     listener_close()
-    accesslog_set(-1, ACCESSLOG_OFF)
+    accesslog_set(None, ACCESSLOG_OFF)
     timer_close()
     reader_close()
     readahead_close()
