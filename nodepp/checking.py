@@ -5,12 +5,12 @@ anything.
 from __future__ import annotations
 
 import os
-import sys
 
 from .access import AccessLists
 from .errors import RouteError, StartError
 from .library import library
 from .log import WAR, log
+from .streams import say
 from .visitors import rule_warnings
 
 TYPE_CHECKING = False
@@ -28,8 +28,7 @@ def print_statics(config: Config, site: Site) -> int:
     statics.load()
     if config.precompress:
         statics.precompress()
-    sys.stdout.write(statics.listing())
-    return 0
+    return say(statics.listing())
 
 
 def check(config: Config, site: Site) -> int:
@@ -45,11 +44,11 @@ def check(config: Config, site: Site) -> int:
     for warning in rule_warnings(site.app, config):
         log.write(WAR, warning)
     static = site.statics.banner()
-    sys.stdout.write(f"Settings are fine: {config.conf_path or 'no npp.conf'}\n")
-    sys.stdout.write(f"Application is fine: {site.text}\n")
+    fine = [f"Settings are fine: {config.conf_path or 'no npp.conf'}\n",
+            f"Application is fine: {site.text}\n"]
     if static:
-        sys.stdout.write(f"Public files are fine: {static}\n")
-    return 0
+        fine.append(f"Public files are fine: {static}\n")
+    return say("".join(fine))
 
 
 def check_visitors(config: Config, site: Site) -> None:

@@ -13,7 +13,9 @@ import time
 
 from .config import Config, load
 from .errors import ConfigError, StartError, did_you_mean
+from .log import complain, log
 from .settings import KEYS
+from .streams import say, secure, settle
 from .values import Key, format_value
 
 TYPE_CHECKING = False
@@ -107,8 +109,11 @@ def has_negative(key: Key) -> bool:
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """The console script. Gives the exit status: 0, 2 (usage, settings) or 3 (cannot start)."""
+    """The console script. Gives the exit status: 0, 1 (stdout cannot be written), 2 (usage,
+    settings) or 3 (cannot start).
+    """
     started = time.perf_counter()
+    secure()
     try:
         return run(list(sys.argv[1:] if arguments is None else arguments), started)
     except ConfigError as error:
@@ -117,8 +122,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except (StartError, ImportError) as error:      # ImportError: the core is not built
         status = EXIT_START
         text = str(error)
-    from .server import complain
-
+    finally:
+        settle()
     complain(text)
     return status
 
@@ -133,11 +138,9 @@ def run(arguments: list[str], started: float) -> int:
             f"nodepp-run has no option {name}.{did_you_mean(name, known)}\n"
             "  Try: nodepp-run --help all")
     if options.help:
-        sys.stdout.write(help_text(options.help))
-        return 0
+        return say(help_text(options.help))
     if options.version:
-        sys.stdout.write(version_text())
-        return 0
+        return say(version_text())
     if options.quiet and options.verbose:
         raise ConfigError("-q and -v contradict: one asks for less, the other for more.")
     words, app_dir = find_words(options)
@@ -148,8 +151,7 @@ def run(arguments: list[str], started: float) -> int:
 
     config = read()
     if options.print_config:
-        sys.stdout.write(config.listing())
-        return 0
+        return say(config.listing())
 
     if options.blocked or options.unblock is not None:
         return tell_or_unblock(options, config)
@@ -173,13 +175,11 @@ def tell_or_unblock(options: Any, config: Config) -> int:
 
     if options.blocked and options.unblock is not None:
         raise ConfigError("--blocked and --unblock contradict: one at a time.")
-    if options.blocked:
-        text, note = blocked_listing(config)
-        sys.stderr.write(note + "\n")       # the list alone goes into a pipe
-    else:
-        text = unblock(config, options.unblock)
-    sys.stdout.write(text)
-    return 0
+    if options.unblock is not None:
+        return say(unblock(config, options.unblock))
+    text, note = blocked_listing(config)
+    log.tell(note)                          # the list alone goes into a pipe
+    return say(text)
 
 
 def find_words(options: Any) -> tuple[list[str], Optional[str]]:
@@ -259,7 +259,7 @@ def tell_of_folders(file: str, config: Config, words: Sequence[str]) -> None:
 
     file: absolute, of the application.
     """
-    from .log import WAR, log, short_path
+    from .log import WAR, short_path
 
     beside = os.path.dirname(file)
     if not file or os.path.realpath(beside) == os.path.realpath(config.app_dir):

@@ -269,7 +269,8 @@ def greeting(folder: str) -> str:
     """A page that says what to do next, for a folder with nothing to serve."""
     from .errors import escape
 
-    return GREETING.replace("FOLDER", escape(folder))
+    shown = folder.encode("utf-8", "backslashreplace").decode()     # its name need not be UTF-8
+    return GREETING.replace("FOLDER", escape(shown))
 
 
 GREETING = """<!doctype html>
