@@ -24,6 +24,7 @@ include "core/calendar.pxi"
 include "core/pulse.pxi"
 include "core/plainlog.pxi"
 include "core/lock.pxi"
+include "core/sigbus.pxi"
 
 # floor 1: what is kept
 include "core/fork.pxi"
@@ -62,7 +63,9 @@ include "core/listener.pxi"
 # floor 3: visitors
 include "core/ident.pxi"
 include "core/index.pxi"
+include "core/wheel.pxi"
 include "core/session.pxi"
+include "core/mend.pxi"
 include "core/expiry.pxi"
 include "core/guess.pxi"
 include "core/rules.pxi"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import msgspec
 import pytest
@@ -39,7 +40,10 @@ def starting(path, log):
             it.close(clean=False)
 
 
-def record(number, uid=0, active=1_700_000_000, data=b"", name=b""):
+NOW = int(time.time())          # what was used a moment ago is not over
+
+
+def record(number, uid=0, active=NOW - 30, data=b"", name=b""):
     """One session, as SessionTable.records() gives it."""
     id = number.to_bytes(24, "big")[::-1]           # differs in the bytes that are searched by
     return (id, active - 10, active, 77, 0, uid, 10 if uid else 1, active - 5 if uid else 0,

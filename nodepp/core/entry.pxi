@@ -6,6 +6,10 @@
 #   Holds: who begins a session, or ends it, does so at once and tells those who want to know
 
 
+cdef enum:
+    ENTRY_TRY_MAX = 4                  # times that room is made for one session
+
+
 cdef int entry_begin(Session s, bint for_login) except -1:
     """A new session; for bots, unless it is a login, one that ends with the request."""
     cdef Request req = <Request>s.request
@@ -15,26 +19,32 @@ cdef int entry_begin(Session s, bint for_login) except -1:
         s.local = True
         dispatch_log(4, "no session is kept for a bot (sessionsForBots=0)")
         return 0
-    try:
-        store_start(visit_table, visit_agent(req.r), s.key, &s.slot)
-    except SessionsExhausted:
-        # The form to log in with begins a session for its token: who asks for it is on the way in.
-        if not parting_make_room(for_login or req.path.encode() == admit_login_path):
-            parting_note_full()
-            raise
-        store_start(visit_table, visit_agent(req.r), s.key, &s.slot)
+    # The form to log in with begins a session for its token: who asks for it is on the way in.
+    entry_take(s, req, for_login or req.path.encode() == admit_login_path)
     s.live = s.fresh = s.cookie_due = True
     s.loaded = False
     personal_load(s)
     if not s.live:                     # of a full table another login has taken it already
         parting_note_full()
-        raise SessionsExhausted(f"the table of {visit_vault.capacity} sessions is full")
+        raise store_full(visit_vault)
     visit_meet(req.connection, s.slot)
     if visit_policy.hears_start and not parting_tell("start", req):
         parting_end(s.slot, s.key, &visit_vault.shared.counts.ended)
         entry_blank(s)
         raise RuntimeError("on_session_start has refused the session")
     return 0
+
+
+cdef int entry_take(Session s, Request req, bint may_evict) except -1:
+    """A slot and an id. SessionsExhausted: all others are in use."""
+    cdef int i
+    for i in range(ENTRY_TRY_MAX):     # what was made room for may be another's already
+        if store_start(visit_table, visit_agent(req.r), s.key, &s.slot):
+            return 0
+        if not parting_make_room(may_evict):
+            break
+    parting_note_full()
+    raise store_full(visit_vault)
 
 
 cdef int entry_blank(Session s) except -1:
@@ -104,7 +114,7 @@ cdef int entry_login(Session s, uid, level, name, bint keep) except -1:
 cdef int entry_anew(Session s) except -1:
     """The session that somebody logs in to has been ended, or is another's by now: he gets one of
     his own, with what this request knows."""
-    store_start(visit_table, visit_agent((<Request>s.request).r), s.key, &s.slot)
+    entry_take(s, <Request>s.request, False)
     s.version = session_version(visit_vault, s.slot, s.key)
     memcpy(&s.meta.serial, s.key + 8, 4)
     s.fresh = True

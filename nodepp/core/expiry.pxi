@@ -1,12 +1,13 @@
 # core/expiry.pxi — which sessions are over, and which gives way to another?
-#   Owns:  the sweep, a share per turn; the anonymous sessions that have been idle longest
-#   Uses:  clock, lock, vault, session
+#   Owns:  finding those that are over; the anonymous sessions that have been idle longest
+#   Uses:  clock, lock, vault, wheel, session, mend
 #   Never: ending a session: whoever asks may have to tell others of it first
-#   Holds: all slots in use are looked at once in EXPIRY_ROUND_MS, and never all in one turn
+#   Holds: a session that is over is found, however large the table is, without a look at the others
 
 cdef enum:
-    EXPIRY_ROUND_MS = 60 * 1000        # for one look at all; nobody is let in by an ended session
-    EXPIRY_SHARE_MAX = 512             # slots looked at in a turn: 32 KiB of memory, 5 µs
+    EXPIRY_NONE = WHEEL_NONE
+    EXPIRY_MORE = -3
+    EXPIRY_SHARE_MAX = 512             # sessions looked at under the lock at once: 30 µs
     EXPIRY_IDLE_COUNT = 64             # sessions noted for giving way by one search
     EXPIRY_SEARCH_MS = 100             # between two searches: one takes 1 ms for 50,000 sessions
 
@@ -27,43 +28,62 @@ cdef void expiry_open() noexcept nogil:
     expiry_searched_ms = clock_now_ms - EXPIRY_SEARCH_MS
 
 
-cdef uint32_t expiry_due(const vault_t* v) noexcept nogil:
-    """How many slots are to be looked at by now."""
-    cdef int64_t waited_ms = clock_now_ms - v.shared.sweep_ms
-    cdef int64_t due
-    if v.shared.highest_used == 0 or waited_ms <= 0:
-        return 0
-    due = waited_ms * v.shared.highest_used // EXPIRY_ROUND_MS
-    if due == 0 and waited_ms >= 1000:
-        due = 1
-    return <uint32_t>(due if due < EXPIRY_SHARE_MAX else EXPIRY_SHARE_MAX)
-
-
-cdef void expiry_done(vault_t* v, uint32_t share) noexcept nogil:
-    """So many have been looked at: what is left of the time that has passed is for the next turn,
-    but nobody runs after more than one round."""
-    v.shared.sweep_ms += <int64_t>share * EXPIRY_ROUND_MS // max(1, v.shared.highest_used)
-    if v.shared.sweep_ms < clock_now_ms - EXPIRY_ROUND_MS:
-        v.shared.sweep_ms = clock_now_ms - EXPIRY_ROUND_MS
-    elif v.shared.sweep_ms > clock_now_ms:
-        v.shared.sweep_ms = clock_now_ms
-
-
-cdef int64_t expiry_next(vault_t* v, uint32_t now_s, uint32_t* share) noexcept nogil:
-    """The next session that is over, of the share that is left of this turn; -1: none. Several
-    processes may be at it: the cursor is a hint, and who ends a session does so under the lock."""
-    cdef uint32_t slot
-    cdef uint32_t version
+cdef int64_t expiry_next(vault_t* v, uint32_t now_s, uint32_t* share, uint8_t* id) noexcept nogil:
+    """A session that is over, with its id; EXPIRY_NONE, or EXPIRY_MORE: the share is used up, and
+    there may be one. It stays until it is ended; several processes may be given the same."""
+    cdef int64_t slot = EXPIRY_MORE
+    session_lock(v)
     while share[0]:
         share[0] -= 1
-        slot = v.shared.sweep_slot
-        if slot >= v.shared.highest_used:
-            slot = 0
-        v.shared.sweep_slot = slot + 1
-        version = lock_load(&v.heads[slot].version)
-        if version & VAULT_LIVE and session_is_over(v, slot, version, now_s):
-            return slot
-    return -1
+        slot = wheel_first(v, now_s)
+        if slot == WHEEL_NONE:
+            break
+        if slot == WHEEL_BROKEN:
+            mend_repair(v)
+        elif expiry_is_over(v, <uint32_t>slot, now_s):
+            memcpy(id, v.heads[slot].id[v.heads[slot].version & 1], VAULT_ID_SIZE)
+            break
+        slot = EXPIRY_MORE
+    lock_give(&v.shared.lock)
+    return slot
+
+
+cdef bint expiry_is_over(vault_t* v, uint32_t slot, uint32_t now_s) noexcept nogil:
+    """Of a slot whose second has come. If the session is not over it is linked anew."""
+    cdef session_t* s = &v.heads[slot]
+    cdef uint32_t version = lock_load(&s.version)
+    if not version & VAULT_LIVE:
+        mend_vacant(v, slot)
+        return False
+    if max(s.active_s, s.started_s) > now_s + WHEEL_AHEAD_S \
+            or v.checks and not session_is_whole(v, slot):
+        mend_drop(v, slot)             # nobody has written that; it might live for ever
+        return False
+    if session_is_over(v, slot, version, now_s):
+        return True
+    if not (wheel_unlink(v, slot) and wheel_link(v, slot, session_over_s(v, slot, version))):
+        mend_repair(v)
+    return False
+
+
+cdef uint32_t expiry_count_over(vault_t* v, uint32_t now_s) noexcept nogil:
+    """How many sessions of the table are over: those whose second has come are all looked at."""
+    cdef uint32_t count = 0
+    cdef uint32_t looked = 0
+    cdef uint32_t at_s, node, next
+    session_lock(v)
+    wheel_first(v, now_s)              # nothing lies before `wheel_s` now
+    at_s = v.shared.wheel_s
+    while at_s <= now_s:
+        node = lock_load(&v.wheel_next[wheel_head(at_s)])
+        while wheel_node(0) <= node < wheel_node(v.capacity) and looked < v.capacity:
+            looked += 1
+            next = lock_load(&v.wheel_next[node])
+            count += expiry_is_over(v, node - wheel_node(0), now_s)
+            node = next
+        at_s += 1
+    lock_give(&v.shared.lock)
+    return count
 
 
 cdef int64_t expiry_give_way(vault_t* v, uint8_t* id) noexcept nogil:
@@ -106,7 +126,7 @@ cdef void expiry_search(vault_t* v) noexcept nogil:
     cdef uint32_t slot, version, active_s
     expiry_idle_count = 0
     expiry_searched_ms = clock_now_ms
-    for slot in range(v.shared.highest_used):
+    for slot in range(session_highest(v)):
         version = lock_load(&v.heads[slot].version)
         active_s = v.heads[slot].active_s
         if not version & VAULT_LIVE or version & VAULT_LOGGED:

@@ -3,7 +3,8 @@
 #   Uses:  limits, lock, vault
 #   Never: the sessions themselves; taking the lock
 #   Holds: keys rise within a block, and each block's first key is above the last one before it;
-#          two neighbouring blocks hold more than VAULT_MERGE_SIZE keys
+#          two neighbouring blocks hold more than VAULT_MERGE_SIZE keys; counts and places are
+#          checked each time that they are read, for other processes write here too
 
 cdef enum:
     INDEX_TRY_MAX = 64                 # readings that a change spoilt; then the lock is asked for
@@ -58,8 +59,8 @@ cdef inline bint index_aim(const vault_t* v, uint64_t key, uint32_t* place, uint
     if count == 0 or count > v.block_max:
         return False
     d = index_directory(v, key, count)
-    place[0] = v.block_place[d]
-    size[0] = v.block_size[d]
+    place[0] = lock_load(&v.block_place[d])
+    size[0] = lock_load_16(&v.block_size[d])
     if place[0] >= v.block_max or size[0] == 0 or size[0] > VAULT_BLOCK_SIZE:
         return False
     at[0] = index_guess(v.block_first[d], size[0], key,
@@ -101,7 +102,9 @@ cdef inline int64_t index_find(const vault_t* v, uint64_t key) noexcept nogil:
     return INDEX_UNSURE
 
 
-# What follows is called under the lock.
+# What follows is called under the lock. False: the index is not as it must be, and has to be made
+# anew; it may have been changed in part. Keys that are lost or stand in the wrong place are not
+# found out: the id in the slot decides whose it is.
 
 
 cdef inline void index_begin(vault_t* v) noexcept nogil:
@@ -124,123 +127,156 @@ cdef void index_clear(vault_t* v) noexcept nogil:
     lock_store(&v.shared.block_count, 0)
 
 
-cdef void index_insert(vault_t* v, uint64_t key, uint32_t slot) noexcept nogil:
+cdef inline int64_t index_block(const vault_t* v, uint32_t d, uint32_t* size) noexcept nogil:
+    """Where the keys of a block of the directory begin, and how many they are; -1: nowhere."""
+    cdef uint32_t place = lock_load(&v.block_place[d])
+    size[0] = lock_load_16(&v.block_size[d])
+    if place >= v.block_max or size[0] > VAULT_BLOCK_SIZE:
+        return -1
+    return <int64_t>place * VAULT_BLOCK_SIZE
+
+
+cdef bint index_insert(vault_t* v, uint64_t key, uint32_t slot) noexcept nogil:
     """Adds a key that is not there."""
+    cdef bint done
     index_begin(v)
-    index_put(v, key, slot)
+    done = index_put(v, key, slot)
     index_end(v)
+    return done
 
 
-cdef void index_put(vault_t* v, uint64_t key, uint32_t slot) noexcept nogil:
+cdef bint index_put(vault_t* v, uint64_t key, uint32_t slot) noexcept nogil:
+    """A key that is there against all expectation leads to this slot now."""
+    cdef uint32_t count = lock_load(&v.shared.block_count)
     cdef uint32_t d = 0
     cdef uint32_t at, size
-    cdef uint64_t* keys
-    cdef uint32_t* slots
-    if v.shared.block_count == 0:
-        index_add_block(v, 0, key)
-    else:
-        d = index_directory(v, key, v.shared.block_count)
-        if v.block_size[d] == VAULT_BLOCK_SIZE:
-            index_split(v, d)
-            d = index_directory(v, key, v.shared.block_count)
-    size = v.block_size[d]
-    keys = v.keys + <size_t>v.block_place[d] * VAULT_BLOCK_SIZE
-    slots = v.slots + <size_t>v.block_place[d] * VAULT_BLOCK_SIZE
-    at = index_bound_in(v, d, keys, size, key)
-    ensure(at == size or keys[at] != key)
-    memmove(keys + at + 1, keys + at, (size - at) * sizeof(uint64_t))
-    memmove(slots + at + 1, slots + at, (size - at) * sizeof(uint32_t))
-    keys[at] = key
-    slots[at] = slot
-    v.block_size[d] = <uint16_t>(size + 1)
+    cdef int64_t row
+    if count > v.block_max or count == 0 and not index_add_block(v, 0, 0, key):
+        return False
+    d = index_directory(v, key, max(count, 1))
+    row = index_block(v, d, &size)
+    if size == VAULT_BLOCK_SIZE:
+        if row < 0 or not index_split(v, d, count, row):
+            return False
+        count += 1
+        d = index_directory(v, key, count)
+        row = index_block(v, d, &size)
+    if row < 0 or size == VAULT_BLOCK_SIZE:
+        return False
+    at = index_bound_in(v, d, count, v.keys + row, size, key)
+    if at == size or v.keys[row + at] != key:
+        memmove(v.keys + row + at + 1, v.keys + row + at, (size - at) * sizeof(uint64_t))
+        memmove(v.slots + row + at + 1, v.slots + row + at, (size - at) * sizeof(uint32_t))
+        v.block_size[d] = <uint16_t>(size + 1)
+    v.keys[row + at] = key
+    v.slots[row + at] = slot
     if at == 0:
         v.block_first[d] = key
-
-
-cdef bint index_remove(vault_t* v, uint64_t key) noexcept nogil:
-    """Takes a key out; False: it is not there."""
-    cdef uint32_t d, at, size
-    cdef uint64_t* keys
-    cdef uint32_t* slots
-    if v.shared.block_count == 0:
-        return False
-    d = index_directory(v, key, v.shared.block_count)
-    size = v.block_size[d]
-    keys = v.keys + <size_t>v.block_place[d] * VAULT_BLOCK_SIZE
-    slots = v.slots + <size_t>v.block_place[d] * VAULT_BLOCK_SIZE
-    at = index_bound_in(v, d, keys, size, key)
-    if at == size or keys[at] != key:
-        return False
-    index_begin(v)
-    memmove(keys + at, keys + at + 1, (size - at - 1) * sizeof(uint64_t))
-    memmove(slots + at, slots + at + 1, (size - at - 1) * sizeof(uint32_t))
-    v.block_size[d] = <uint16_t>(size - 1)
-    if size == 1:
-        index_drop_block(v, d)
-    else:
-        v.block_first[d] = keys[0]
-        if d + 1 < v.shared.block_count \
-                and v.block_size[d] + v.block_size[d + 1] <= VAULT_MERGE_SIZE:
-            index_merge(v, d)
-    # Dropping a block makes neighbours of two that were none.
-    if d > 0 and d < v.shared.block_count \
-            and v.block_size[d - 1] + v.block_size[d] <= VAULT_MERGE_SIZE:
-        index_merge(v, d - 1)
-    index_end(v)
     return True
 
 
-cdef inline uint32_t index_bound_in(const vault_t* v, uint32_t d, const uint64_t* keys,
-                                    uint32_t size, uint64_t key) noexcept nogil:
-    cdef uint64_t next_first = \
-        v.block_first[d + 1] if d + 1 < v.shared.block_count else <uint64_t>-1
+cdef bint index_remove(vault_t* v, uint64_t key) noexcept nogil:
+    """Takes a key out, if it is there."""
+    cdef uint32_t count = lock_load(&v.shared.block_count)
+    cdef uint32_t d, at, size
+    cdef int64_t row
+    cdef bint done = True
+    if count == 0 or count > v.block_max:
+        return count == 0
+    d = index_directory(v, key, count)
+    row = index_block(v, d, &size)
+    if row < 0:
+        return False
+    at = index_bound_in(v, d, count, v.keys + row, size, key)
+    if at == size or v.keys[row + at] != key:
+        return True
+    index_begin(v)
+    memmove(v.keys + row + at, v.keys + row + at + 1, (size - at - 1) * sizeof(uint64_t))
+    memmove(v.slots + row + at, v.slots + row + at + 1, (size - at - 1) * sizeof(uint32_t))
+    v.block_size[d] = <uint16_t>(size - 1)
+    if size == 1:
+        done = index_drop_block(v, d, count)
+        count -= 1
+    else:
+        v.block_first[d] = v.keys[row]
+        if d + 1 < count:
+            done = index_merge(v, d, &count)
+    # Dropping a block makes neighbours of two that were none.
+    if done and d > 0 and d < count:
+        done = index_merge(v, d - 1, &count)
+    index_end(v)
+    return done
+
+
+cdef inline uint32_t index_bound_in(const vault_t* v, uint32_t d, uint32_t count,
+                                    const uint64_t* keys, uint32_t size,
+                                    uint64_t key) noexcept nogil:
+    cdef uint64_t next_first = v.block_first[d + 1] if d + 1 < count else <uint64_t>-1
     if size == 0:
         return 0
     return index_lower_bound(keys, size, key, index_guess(keys[0], size, key, next_first))
 
 
-cdef void index_add_block(vault_t* v, uint32_t d, uint64_t first) noexcept nogil:
-    """An empty block at this position of the directory."""
-    cdef uint32_t rest = v.shared.block_count - d
-    ensure(v.shared.free_block_count > 0)
+cdef bint index_add_block(vault_t* v, uint32_t d, uint32_t count, uint64_t first) noexcept nogil:
+    """An empty block at this position of a directory of `count`."""
+    cdef uint32_t free_count = lock_load(&v.shared.free_block_count)
+    cdef uint32_t rest = count - d
+    if count >= v.block_max or free_count == 0 or free_count > v.block_max:
+        return False
     memmove(v.block_first + d + 1, v.block_first + d, rest * sizeof(uint64_t))
     memmove(v.block_place + d + 1, v.block_place + d, rest * sizeof(uint32_t))
     memmove(v.block_size + d + 1, v.block_size + d, rest * sizeof(uint16_t))
-    v.shared.free_block_count -= 1
+    v.shared.free_block_count = free_count - 1
     v.block_first[d] = first
-    v.block_place[d] = v.free_block[v.shared.free_block_count]
+    v.block_place[d] = v.free_block[free_count - 1]
     v.block_size[d] = 0
-    lock_store(&v.shared.block_count, v.shared.block_count + 1)
+    lock_store(&v.shared.block_count, count + 1)
+    return True
 
 
-cdef void index_drop_block(vault_t* v, uint32_t d) noexcept nogil:
-    cdef uint32_t rest = v.shared.block_count - d - 1
-    v.free_block[v.shared.free_block_count] = v.block_place[d]
-    v.shared.free_block_count += 1
+cdef bint index_drop_block(vault_t* v, uint32_t d, uint32_t count) noexcept nogil:
+    cdef uint32_t free_count = lock_load(&v.shared.free_block_count)
+    cdef uint32_t rest = count - d - 1
+    if free_count >= v.block_max:
+        return False
+    v.free_block[free_count] = v.block_place[d]
+    v.shared.free_block_count = free_count + 1
     memmove(v.block_first + d, v.block_first + d + 1, rest * sizeof(uint64_t))
     memmove(v.block_place + d, v.block_place + d + 1, rest * sizeof(uint32_t))
     memmove(v.block_size + d, v.block_size + d + 1, rest * sizeof(uint16_t))
-    lock_store(&v.shared.block_count, v.shared.block_count - 1)
+    lock_store(&v.shared.block_count, count - 1)
+    return True
 
 
-cdef void index_split(vault_t* v, uint32_t d) noexcept nogil:
+cdef bint index_split(vault_t* v, uint32_t d, uint32_t count, int64_t old) noexcept nogil:
     """The upper half of a full block becomes the next one."""
     cdef uint32_t half = VAULT_BLOCK_SIZE // 2
-    cdef size_t old = <size_t>v.block_place[d] * VAULT_BLOCK_SIZE
-    cdef size_t new
-    index_add_block(v, d + 1, v.keys[old + half])
-    new = <size_t>v.block_place[d + 1] * VAULT_BLOCK_SIZE
-    memcpy(v.keys + new, v.keys + old + half, half * sizeof(uint64_t))
-    memcpy(v.slots + new, v.slots + old + half, half * sizeof(uint32_t))
+    cdef uint32_t size
+    cdef int64_t new
+    if not index_add_block(v, d + 1, count, v.keys[old + half]):
+        return False
+    new = index_block(v, d + 1, &size)
+    if new < 0:
+        return False
+    memmove(v.keys + new, v.keys + old + half, half * sizeof(uint64_t))
+    memmove(v.slots + new, v.slots + old + half, half * sizeof(uint32_t))
     v.block_size[d] = v.block_size[d + 1] = <uint16_t>half
+    return True
 
 
-cdef void index_merge(vault_t* v, uint32_t d) noexcept nogil:
-    """A block takes over the keys of the next one."""
-    cdef size_t into = <size_t>v.block_place[d] * VAULT_BLOCK_SIZE + v.block_size[d]
-    cdef size_t of = <size_t>v.block_place[d + 1] * VAULT_BLOCK_SIZE
-    cdef uint32_t size = v.block_size[d + 1]
-    memcpy(v.keys + into, v.keys + of, size * sizeof(uint64_t))
-    memcpy(v.slots + into, v.slots + of, size * sizeof(uint32_t))
-    v.block_size[d] = <uint16_t>(v.block_size[d] + size)
-    index_drop_block(v, d + 1)
+cdef bint index_merge(vault_t* v, uint32_t d, uint32_t* count) noexcept nogil:
+    """A block takes over the keys of the next one, if both together are small."""
+    cdef uint32_t into_size, size
+    cdef int64_t into = index_block(v, d, &into_size)
+    cdef int64_t of = index_block(v, d + 1, &size)
+    if into < 0 or of < 0:
+        return False
+    if into_size + size > VAULT_MERGE_SIZE:
+        return True
+    memmove(v.keys + into + into_size, v.keys + of, size * sizeof(uint64_t))
+    memmove(v.slots + into + into_size, v.slots + of, size * sizeof(uint32_t))
+    v.block_size[d] = <uint16_t>(into_size + size)
+    if not index_drop_block(v, d + 1, count[0]):
+        return False
+    count[0] -= 1
+    return True

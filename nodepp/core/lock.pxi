@@ -7,6 +7,7 @@
 cdef enum:                             # outcomes of lock_take
     LOCK_TAKEN
     LOCK_INHERITED                     # its holder died: what it guards must be mended first
+    LOCK_BROKEN                        # it is no lock any more; what it guards checks all it reads
 
 cdef extern from *:
     """
@@ -28,14 +29,13 @@ cdef extern from *:
         return failed;
     }
 
-    /* 0: taken. 1: taken from one who died with it. */
+    /* An outcome of LOCK_, in this order. */
     static inline int lock_take(lock_t *lock) {
         int failed = pthread_mutex_lock(lock);
     #ifdef __linux__
         if (failed == EOWNERDEAD) return 1;
     #endif
-        ensure(failed == 0);
-        return 0;
+        return failed ? 2 : 0;
     }
 
     /* After mending: until then the next one would be told of the death again. */
@@ -63,6 +63,7 @@ cdef extern from *:
     void lock_mended(lock_t* lock) noexcept nogil
     void lock_give(lock_t* lock) noexcept nogil
     uint32_t lock_load(const uint32_t* at) noexcept nogil
+    uint16_t lock_load_16 "lock_load"(const uint16_t* at) noexcept nogil
     void lock_store(uint32_t* at, uint32_t value) noexcept nogil
     void lock_fence() noexcept nogil
     void lock_fence_all() noexcept nogil

@@ -1,8 +1,8 @@
 # core/loop.pxi — one turn: wait, accept, advance each ready connection, expire
 #   Owns:  the order of things; what each outcome leads to; stopping
 #   Uses:  limits, clock, pulse, fork, tables, deadline, poller, transport, readahead, output,
-#          response, listener, expiry, request, accesslog, connection, queue, dispatch, visit,
-#          parting, stream, timer, reader, download, house
+#          response, listener, request, accesslog, connection, queue, dispatch, visit, parting,
+#          stream, timer, reader, download, house
 #   Never: how a thing is done
 #   Holds: a turn never waits for one connection, and none gets more than its share of it
 
@@ -76,7 +76,7 @@ cdef int loop_timeout(int timeout_ms) noexcept:
     if queue_first >= 0:
         # Streams that yield b"" are asked again a little later, not at once without end.
         wait = LOOP_LAZY_MS if queue_lazy else 0
-    if visit_vault != NULL and expiry_due(visit_vault) == EXPIRY_SHARE_MAX and wait > LOOP_SWEEP_MS:
+    if parting_behind and wait > LOOP_SWEEP_MS:
         wait = LOOP_SWEEP_MS
     if timer_next_ms - clock_now_ms < wait:
         wait = max(0, timer_next_ms - clock_now_ms)

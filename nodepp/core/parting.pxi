@@ -1,10 +1,14 @@
 # core/parting.pxi — sessions that end, and whom that is told
 #   Owns:  ending a session with its hooks; the share of a turn that looks for those that are over;
 #          who gives way when the table is full
-#   Uses:  clock, lock, pulse, fork, tables, vault, session, expiry, cookie, context, current,
-#          dispatch, store, visit, personal, entry
+#   Uses:  limits, clock, lock, pulse, fork, tables, vault, wheel, session, mend, expiry, cookie,
+#          context, current, dispatch, store, visit, personal, entry
 #   Never: a session that a request is being given: it is noted, and ends when that has been done
 #   Holds: who ends a session does so once, and tells after it has gone
+
+cdef enum:
+    PARTING_NS_TURN = 1000000          # nanoseconds of a turn for ending sessions, hooks included
+    PARTING_TRY_MAX = 8                # sessions that other processes were quicker to end
 
 cdef struct parting_t:              # found to be over while looking
     uint32_t slot
@@ -12,6 +16,7 @@ cdef struct parting_t:              # found to be over while looking
 
 cdef parting_t parting_noted[2 * COOKIE_MATCH_MAX]
 cdef int parting_noted_count
+cdef bint parting_behind                 # sessions that are over wait for the next turn
 cdef int64_t parting_full_logged_ms      # when it was said last that the table is full
 
 
@@ -100,39 +105,68 @@ cdef bint parting_tell(str event, subject) except -1:
 
 
 cdef int parting_expire() except -1:
-    """This turn's share of looking for sessions that are over."""
+    """This turn's share of ending sessions that are over."""
+    global parting_behind
     cdef vault_t* v = visit_vault
     cdef uint8_t id[VAULT_ID_SIZE]
-    cdef uint32_t share = expiry_due(v)
+    cdef uint32_t share = EXPIRY_SHARE_MAX
     cdef uint32_t now_s = vault_now_s(v)
-    cdef uint32_t version
-    cdef int64_t slot
-    if share == 0:
+    cdef int64_t until_ns, slot
+    cdef bint behind = parting_behind
+    parting_behind = False
+    if unlikely_(v.faulted or v.shared.moved != v.moved):
+        session_lock(v)                # another process may have noticed; this one follows
+        lock_give(&v.shared.lock)
+    if likely_(not wheel_is_due(v, now_s)):
         return 0
-    expiry_done(v, share)
-    while True:                        # ends: the share is used up
-        slot = expiry_next(v, now_s, &share)
-        if slot < 0:
+    if not behind:
+        mend_look(v)
+    until_ns = clock_read_ns() + PARTING_NS_TURN
+    while share and clock_read_ns() < until_ns:
+        slot = expiry_next(v, now_s, &share, id)
+        if slot == EXPIRY_NONE:
             return 0
-        version = lock_load(&v.heads[slot].version)
-        memcpy(id, v.heads[slot].id[version & 1], VAULT_ID_SIZE)
-        if lock_load(&v.heads[slot].version) == version and version & VAULT_LIVE:
+        if slot >= 0:
             parting_end(<uint32_t>slot, id, &v.shared.counts.expired)
+    parting_behind = True
+    return 0
+
+
+cdef bint parting_take_over(vault_t* v) except -1:
+    """A full table gets room if a session is over. In a full table of 1,000,000 of which none is,
+    that is known by one comparison, or when those have been looked at whose second has come."""
+    cdef uint8_t id[VAULT_ID_SIZE]
+    cdef uint32_t now_s = vault_now_s(v)
+    cdef uint32_t share
+    cdef uint32_t i
+    cdef int64_t slot
+    for i in range(v.capacity // EXPIRY_SHARE_MAX + PARTING_TRY_MAX):
+        share = EXPIRY_SHARE_MAX
+        slot = expiry_next(v, now_s, &share, id)
+        if slot == EXPIRY_NONE:
+            return False
+        if slot < 0:
+            continue
+        if v != visit_vault:
+            if session_remove(v, <uint32_t>slot, id, &v.shared.counts.expired):
+                return True
+        elif parting_end(<uint32_t>slot, id, &v.shared.counts.expired):
+            return True
+    return False
 
 
 cdef bint parting_make_room(bint for_login) except -1:
-    """The table is full: the anonymous session that has been idle longest gives way to a login;
-    to others only if it is over anyway."""
+    """The table is full: a session that is over makes room for all; the anonymous session that has
+    been idle longest gives way to a login."""
     cdef vault_t* v = visit_vault
     cdef uint8_t id[VAULT_ID_SIZE]
-    cdef int64_t slot = expiry_give_way(v, id)
-    cdef uint32_t version
-    if slot < 0:
+    cdef int64_t slot
+    if parting_take_over(v):
+        return True
+    if not for_login:
         return False
-    version = session_version(v, <uint32_t>slot, id)
-    if version and session_is_over(v, <uint32_t>slot, version, vault_now_s(v)):
-        return parting_end(<uint32_t>slot, id, &v.shared.counts.expired)
-    return for_login and parting_end(<uint32_t>slot, id, &v.shared.counts.evicted)
+    slot = expiry_give_way(v, id)
+    return slot >= 0 and parting_end(<uint32_t>slot, id, &v.shared.counts.evicted)
 
 
 cdef int parting_note_full() except -1:

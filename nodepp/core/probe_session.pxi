@@ -5,6 +5,11 @@
 #   Holds: what is measured is what a request does
 
 
+cdef extern from "Python.h":
+    object PyMemoryView_FromMemory(char* memory, Py_ssize_t size, int flags)
+    int PROBE_WRITE "PyBUF_WRITE"
+
+
 def probe_session_find(table: SessionTable, ids: bytes, rounds: int = 1) -> float:
     """Nanoseconds to find and verify a session. ids: 24 bytes each, looked for in this order."""
     cdef vault_t* v = store_open(table)
@@ -37,9 +42,20 @@ def probe_session_start(table: SessionTable, count: int) -> float:
     cdef uint32_t slot
     cdef int64_t begun_ns = clock_read_ns()
     for _ in range(count):
-        store_start(table, 0, id, &slot)
+        if not store_start(table, 0, id, &slot):
+            raise store_full(&table.vault)
         ident_text(&table.vault, id, slot)
     return (clock_read_ns() - begun_ns) / <double>count
+
+
+def probe_session_memory(table: SessionTable, index: bool):
+    """The memory of a table as others could write it: index, wheel and counters without the lock,
+    or heads and copies. Not beyond close()."""
+    cdef vault_t* v = store_open(table)
+    if index:
+        return PyMemoryView_FromMemory(<char*>v.index + sizeof(lock_t),
+                                       v.index_size - sizeof(lock_t), PROBE_WRITE)
+    return PyMemoryView_FromMemory(<char*>v.heads, v.region_size, PROBE_WRITE)
 
 
 def probe_session_places(table: SessionTable) -> dict:

@@ -1,6 +1,6 @@
 # core/session.pxi — who is this visitor?
-#   Owns:  taking and giving slots, finding, reading and changing a session; mending after a death
-#   Uses:  limits, scan, lock, vault, ident, index
+#   Owns:  taking and giving slots, finding, reading and changing a session; when it is over
+#   Uses:  limits, scan, lock, vault, ident, index, wheel, mend
 #   Never: sockets, the syntax of cookies, Python objects, Python under the lock
 #   Holds: every live slot is in the index under its id, and nothing else is; a copy that is being
 #          written is never the live one
@@ -9,12 +9,13 @@ cdef enum:                             # outcomes of a change
     SESSION_DONE
     SESSION_GONE                       # there is no such session any more
     SESSION_MOVED                      # another has changed it since it was read
-    SESSION_TWICE                      # the new id's key is taken: draw another one
+    SESSION_AGAIN                      # its key is taken, or the table has changed: another id
     SESSION_NO_ROOM                    # the table is full
 
 cdef enum:
     SESSION_TRY_MAX = 64               # readings that a change spoilt; then the lock is asked for
     SESSION_NAME_SIZE_MAX = 60         # bytes of a name; longer ones are cut
+    SESSION_LEVEL_MAX = 124            # the highest that a login gives; 125 is closed to all
 
 cdef struct session_change_t:          # what a copy shall say
     const uint8_t* id                  # a new one, or the one it has
@@ -72,37 +73,51 @@ cdef uint32_t session_read(vault_t* v, uint32_t slot, const uint8_t* id, session
     """Copies what a session holds; its version, 0 if it has gone. `data` has room for the table's
     data_size, `name` for SESSION_NAME_SIZE_MAX bytes; either may be NULL."""
     cdef uint32_t version = 0
+    cdef bint whole = True
     cdef int i
     for i in range(SESSION_TRY_MAX):
         version = session_version(v, slot, id)
         if version == 0:
             return 0
-        session_copy_out(v, slot, version, copy, data, name)
+        whole = session_copy_out(v, slot, version, id, copy, data, name)
         lock_fence()
         if likely_(lock_load(&v.heads[slot].version) == version):
+            if unlikely_(not whole):
+                break
             return version
     session_lock(v)
     version = session_version(v, slot, id)
-    if version:
-        session_copy_out(v, slot, version, copy, data, name)
+    if version and not session_copy_out(v, slot, version, id, copy, data, name):
+        mend_drop(v, slot)
+        version = 0
     lock_give(&v.shared.lock)
     return version
 
 
-cdef inline void session_copy_out(const vault_t* v, uint32_t slot, uint32_t version,
-                                  session_copy_t* copy, uint8_t* data,
+cdef inline bint session_copy_out(const vault_t* v, uint32_t slot, uint32_t version,
+                                  const uint8_t* id, session_copy_t* copy, uint8_t* data,
                                   uint8_t* name) noexcept nogil:
-    """What is being overwritten meanwhile may be nonsense: sizes are bounded before they count."""
+    """False: this was never written so, or is being overwritten. Sizes are bounded before they
+    count."""
     cdef session_copy_t* live = vault_copy(v, slot, version)
     memcpy(copy, live, sizeof(session_copy_t))
-    if copy.name_size > SESSION_NAME_SIZE_MAX or copy.name_size > v.data_size:
+    if unlikely_(not session_is_possible(v, copy, version)):
         copy.name_size = 0
-    if copy.data_size > v.data_size - copy.name_size:
         copy.data_size = 0
+        return False
     if data != NULL:
         memcpy(data, vault_data(live), copy.data_size)
     if name != NULL:
         memcpy(name, vault_data(live) + copy.data_size, copy.name_size)
+    return not v.checks or copy.checksum == session_checksum(copy, id, vault_data(live))
+
+
+cdef inline bint session_is_possible(const vault_t* v, const session_copy_t* copy,
+                                     uint32_t version) noexcept nogil:
+    """Could a session say so? A level that no login gives would open what is closed to all."""
+    return copy.name_size <= SESSION_NAME_SIZE_MAX and copy.name_size <= v.data_size \
+        and copy.data_size <= v.data_size - copy.name_size and copy.level <= SESSION_LEVEL_MAX \
+        and (copy.uid != 0) == (version & VAULT_LOGGED != 0)
 
 
 cdef inline void session_touch(vault_t* v, uint32_t slot, uint32_t now_s) noexcept nogil:
@@ -114,60 +129,81 @@ cdef inline void session_touch(vault_t* v, uint32_t slot, uint32_t now_s) noexce
 
 cdef inline bint session_is_over(const vault_t* v, uint32_t slot, uint32_t version,
                                  uint32_t now_s) noexcept nogil:
-    """Idle for too long, or too old altogether? In whole seconds, so up to one more."""
+    """Idle for too long, or too old altogether?"""
+    return session_over_s(v, slot, version) <= now_s
+
+
+cdef inline int64_t session_over_s(const vault_t* v, uint32_t slot,
+                                   uint32_t version) noexcept nogil:
+    """The first second in which it is over if it is not used again. In whole seconds, so up to one
+    more."""
     cdef const session_t* s = &v.heads[slot]
-    cdef int64_t idle_s = <int64_t>now_s - s.active_s
-    cdef int64_t age_s = <int64_t>now_s - s.started_s
+    cdef int64_t idle_s = v.auth_idle_s if version & VAULT_LOGGED else v.idle_s
+    cdef int64_t life_s = v.lifetime_s
     if version & VAULT_KEPT:
-        return idle_s > v.keep_s or age_s > v.keep_s
-    return age_s > v.lifetime_s \
-        or idle_s > (v.auth_idle_s if version & VAULT_LOGGED else v.idle_s)
+        idle_s = life_s = v.keep_s
+    return min(s.active_s + idle_s, s.started_s + life_s) + 1
 
 
 # Changes. No Python between taking the lock and giving it back.
 
 
 cdef void session_lock(vault_t* v) noexcept nogil:
-    if unlikely_(lock_take(&v.shared.lock) == LOCK_INHERITED):
-        session_mend(v)
+    """What is read before may be of a table that is given up by this."""
+    cdef int outcome = lock_take(&v.shared.lock)
+    if unlikely_(lock_load(&v.faulted) or lock_load(&v.shared.moved) != v.moved):
+        mend_move(v)
+    if unlikely_(outcome == LOCK_INHERITED):
+        mend_table(v, v.shared.highest_ever, False)
         v.shared.counts.recoveries += 1
         lock_mended(&v.shared.lock)
 
 
-cdef int session_start(vault_t* v, const session_change_t* change, uint32_t agent, uint32_t now_s,
-                       uint32_t* slot) noexcept nogil:
-    """A new session with that id in the lowest free slot: DONE, TWICE or NO_ROOM."""
-    cdef uint64_t key = ident_key(change.id)
-    cdef session_t* s
-    cdef uint32_t version
+cdef int session_start(vault_t* v, const session_change_t* change, uint32_t agent,
+                       uint32_t started_s, uint32_t active_s, uint32_t* slot) noexcept nogil:
+    """A new session with that id in the lowest free slot: DONE, AGAIN or NO_ROOM."""
     cdef int outcome = SESSION_DONE
     session_lock(v)
     slot[0] = session_lowest_free(v)
-    if slot[0] >= v.capacity:
+    if unlikely_(v.shared.used_count != v.capacity if slot[0] >= v.capacity
+                 else v.heads[slot[0]].version & VAULT_LIVE != 0):
+        mend_repair(v)                 # bits, counter or slot have been overwritten
+        slot[0] = session_lowest_free(v)
+    if slot[0] >= v.capacity or v.heads[slot[0]].version & VAULT_LIVE:
         outcome = SESSION_NO_ROOM
-    elif index_look(v, key) >= 0:
-        outcome = SESSION_TWICE
+    elif index_look(v, ident_key(change.id)) >= 0:
+        outcome = SESSION_AGAIN
     else:
-        session_take(v, slot[0])
-        s = &v.heads[slot[0]]
-        ensure(not s.version & VAULT_LIVE)
-        s.agent = agent
-        s.started_s = s.active_s = now_s
-        version = vault_next(s.version, session_flags(change))
-        memcpy(&vault_copy(v, slot[0], version).serial, change.id + 8, 4)
-        session_fill(v, slot[0], version, change)
-        index_insert(v, key, slot[0])
-        lock_store(&s.version, version)
+        session_begin(v, change, agent, started_s, active_s, slot[0])
         v.shared.counts.started += 1
+        if unlikely_(lock_load(&v.faulted) or not session_version(v, slot[0], change.id)):
+            outcome = SESSION_AGAIN    # the memory has gone from under it
     lock_give(&v.shared.lock)
     return outcome
+
+
+cdef void session_begin(vault_t* v, const session_change_t* change, uint32_t agent,
+                        uint32_t started_s, uint32_t active_s, uint32_t slot) noexcept nogil:
+    cdef session_t* s = &v.heads[slot]
+    cdef uint32_t version = vault_next(s.version, session_flags(change))
+    cdef bint sound
+    session_take(v, slot)
+    s.agent = agent
+    s.started_s = started_s
+    s.active_s = active_s
+    memcpy(&vault_copy(v, slot, version).serial, change.id + 8, 4)
+    session_fill(v, slot, version, change)
+    sound = index_insert(v, ident_key(change.id), slot)
+    lock_store(&s.version, version)
+    sound = wheel_link(v, slot, session_over_s(v, slot, version)) and sound
+    if unlikely_(not sound):
+        mend_repair(v)
 
 
 cdef int session_change(vault_t* v, uint32_t slot, const uint8_t* id, uint32_t* version,
                         const session_change_t* change, uint32_t now_s) noexcept nogil:
     """What the session shall be from now on, its id included: DONE with its new version, or GONE,
-    MOVED (nothing was done), TWICE."""
-    cdef session_t* s = &v.heads[slot]
+    MOVED (nothing was done), AGAIN."""
     cdef bint rekeyed = not ident_same(id, change.id)
     cdef uint32_t now, next
     cdef int outcome = SESSION_DONE
@@ -178,21 +214,33 @@ cdef int session_change(vault_t* v, uint32_t slot, const uint8_t* id, uint32_t* 
     elif now != version[0]:
         outcome = SESSION_MOVED
     elif rekeyed and index_look(v, ident_key(change.id)) >= 0:
-        outcome = SESSION_TWICE
+        outcome = SESSION_AGAIN
     else:
         next = vault_next(now, session_flags(change))
         vault_copy(v, slot, next).serial = vault_copy(v, slot, now).serial
         session_fill(v, slot, next, change)
         if change.login:
-            s.started_s = now_s
+            v.heads[slot].started_s = now_s
             v.shared.counts.logins += 1
-        lock_store(&s.version, next)
-        if rekeyed:
-            index_remove(v, ident_key(id))
-            index_insert(v, ident_key(change.id), slot)
+        lock_store(&v.heads[slot].version, next)
+        if rekeyed or (now ^ next) & (VAULT_LOGGED | VAULT_KEPT):
+            session_resort(v, slot, ident_key(id), ident_key(change.id), next)
         version[0] = next
+        if unlikely_(lock_load(&v.faulted)):
+            outcome = SESSION_GONE
     lock_give(&v.shared.lock)
     return outcome
+
+
+cdef void session_resort(vault_t* v, uint32_t slot, uint64_t old, uint64_t new,
+                         uint32_t version) noexcept nogil:
+    """It has another id, or other timeouts: index and wheel learn of it."""
+    cdef bint sound = True
+    if old != new:
+        sound = index_remove(v, old) and index_insert(v, new, slot)
+    if unlikely_(not (sound and wheel_unlink(v, slot)
+                      and wheel_link(v, slot, session_over_s(v, slot, version)))):
+        mend_repair(v)
 
 
 cdef bint session_follow(vault_t* v, uint32_t slot, uint32_t serial, int64_t uid, bint into_login,
@@ -230,17 +278,21 @@ cdef void session_erase(vault_t* v, uint32_t slot) noexcept nogil:
     """Under the lock. What it held is overwritten: nobody finds it in a file later."""
     cdef session_t* s = &v.heads[slot]
     cdef uint64_t key = ident_key(s.id[s.version & 1])
+    cdef bint sound
     lock_store(&s.version, vault_next(s.version, 0))
-    index_remove(v, key)
+    sound = index_remove(v, key)
+    sound = wheel_unlink(v, slot) and sound
     session_wipe(v, slot, 0)
     session_wipe(v, slot, 1)
     session_give(v, slot)
+    if unlikely_(not sound):
+        mend_repair(v)
 
 
 cdef void session_wipe(vault_t* v, uint32_t slot, uint32_t which) noexcept nogil:
     cdef session_copy_t* copy = vault_copy(v, slot, which)
-    cdef uint32_t size = copy.data_size + copy.name_size
-    if copy.data_size > v.data_size or size > v.data_size:
+    cdef uint64_t size = <uint64_t>lock_load(&copy.data_size) + SESSION_NAME_SIZE_MAX
+    if size > v.data_size:
         size = v.data_size
     memset(copy, 0, sizeof(session_copy_t) + size)
     memset(v.heads[slot].id[which], 0, VAULT_ID_SIZE)
@@ -256,54 +308,79 @@ cdef void session_fill(vault_t* v, uint32_t slot, uint32_t version,
     """Writes the copy that will be live with `version`."""
     cdef session_copy_t* copy = vault_copy(v, slot, version)
     cdef uint8_t* data = vault_data(copy)
+    cdef session_copy_t said           # what is read again could be another's
     ensure(change.name_size <= SESSION_NAME_SIZE_MAX
            and change.data_size + change.name_size <= v.data_size)
-    copy.uid = change.uid
-    copy.login_s = change.login_s
-    copy.data_size = change.data_size
-    copy.level = change.level
-    copy.name_size = <uint8_t>change.name_size
-    memcpy(copy.csrf, change.csrf, VAULT_CSRF_SIZE)
+    said = copy[0]
+    said.uid = change.uid
+    said.login_s = change.login_s
+    said.data_size = change.data_size
+    said.level = change.level
+    said.name_size = <uint8_t>change.name_size
+    memcpy(said.csrf, change.csrf, VAULT_CSRF_SIZE)
     if change.data_size:
         memcpy(data, change.data, change.data_size)
     if change.name_size:
         memcpy(data + change.data_size, change.name, change.name_size)
     memcpy(v.heads[slot].id[version & 1], change.id, VAULT_ID_SIZE)
     if v.checks:
-        copy.checksum = session_checksum(copy, change.id)
+        said.checksum = session_checksum(&said, change.id, data)
+    copy[0] = said
 
 
-cdef uint32_t session_checksum(session_copy_t* copy, const uint8_t* id) noexcept nogil:
-    """Tells a page that never reached the disk; no defence against anybody."""
+cdef uint32_t session_checksum(const session_copy_t* copy, const uint8_t* id,
+                               const uint8_t* data) noexcept nogil:
+    """Tells a page that never reached the disk, and what others have written into the file; no
+    defence against anybody."""
     cdef uint64_t hash = scan_hash(id, VAULT_ID_SIZE)
     hash = hash * 31 + scan_hash(copy.csrf, VAULT_CSRF_SIZE)
     hash = hash * 31 + <uint64_t>copy.uid + (<uint64_t>copy.login_s << 32 | copy.data_size)
     hash = hash * 31 + copy.serial
     hash = hash * 31 + (<uint64_t>copy.level << 8 | copy.name_size)
-    hash = hash * 31 + scan_hash(vault_data(copy), copy.data_size + copy.name_size)
+    hash = hash * 31 + scan_hash(data, copy.data_size + copy.name_size)
     return <uint32_t>(hash ^ hash >> 32)
 
 
 cdef bint session_is_whole(vault_t* v, uint32_t slot) noexcept nogil:
     """Does the live copy say what was written? A crash of the machine may have lost a page."""
-    cdef session_t* s = &v.heads[slot]
-    cdef session_copy_t* copy = vault_copy(v, slot, s.version)
-    return copy.name_size <= SESSION_NAME_SIZE_MAX and copy.name_size <= v.data_size \
-        and copy.data_size <= v.data_size - copy.name_size \
-        and copy.checksum == session_checksum(copy, s.id[s.version & 1])
+    cdef uint32_t version = lock_load(&v.heads[slot].version)
+    cdef session_copy_t copy
+    return session_copy_out(v, slot, version, v.heads[slot].id[version & 1], &copy, NULL, NULL)
+
+
+cdef void session_set_timeouts(vault_t* v, uint32_t idle_s, uint32_t auth_idle_s, uint32_t keep_s,
+                               uint32_t lifetime_s) noexcept nogil:
+    """How long sessions live from now on; when those that are there end is looked at anew."""
+    cdef uint32_t slot
+    if v.idle_s == idle_s and v.auth_idle_s == auth_idle_s and v.keep_s == keep_s \
+            and v.lifetime_s == lifetime_s:
+        return
+    v.idle_s = idle_s
+    v.auth_idle_s = auth_idle_s
+    v.keep_s = keep_s
+    v.lifetime_s = lifetime_s
+    session_lock(v)
+    wheel_clear(v, session_highest(v))
+    for slot in range(session_highest(v)):
+        if v.heads[slot].version & VAULT_LIVE:
+            wheel_link(v, slot, 0)
+    lock_give(&v.shared.lock)
 
 
 # Slots, under the lock.
 
 
-cdef inline uint32_t session_lowest_free(const vault_t* v) noexcept nogil:
+cdef inline uint32_t session_lowest_free(vault_t* v) noexcept nogil:
     cdef uint32_t word = v.shared.first_free // 64
     cdef uint32_t word_count = (v.capacity + 63) // 64
-    while word < word_count and v.used_bits[word] == <uint64_t>-1:
+    cdef uint64_t bits
+    while word < word_count:
+        bits = v.used_bits[word]
+        if bits != <uint64_t>-1:
+            return word * 64 + <uint32_t>session_trailing_ones(bits)
         word += 1
-    if word == word_count:
-        return v.capacity
-    return word * 64 + <uint32_t>session_trailing_ones(v.used_bits[word])
+    v.shared.first_free = v.capacity   # a full table is not searched again
+    return v.capacity
 
 
 cdef extern from *:
@@ -326,41 +403,22 @@ cdef void session_take(vault_t* v, uint32_t slot) noexcept nogil:
 
 
 cdef void session_give(vault_t* v, uint32_t slot) noexcept nogil:
+    cdef uint32_t highest
     v.used_bits[slot // 64] &= ~(<uint64_t>1 << (slot % 64))
     if slot < v.shared.first_free:
         v.shared.first_free = slot
-    while v.shared.highest_used > 0 and not session_is_used(v, v.shared.highest_used - 1):
-        v.shared.highest_used -= 1
-    v.shared.used_count -= 1
+    highest = session_highest(v)
+    while highest > 0 and not session_is_used(v, highest - 1):
+        highest -= 1
+    v.shared.highest_used = highest
+    if v.shared.used_count:
+        v.shared.used_count -= 1
 
 
 cdef inline bint session_is_used(const vault_t* v, uint32_t slot) noexcept nogil:
     return v.used_bits[slot // 64] >> (slot % 64) & 1
 
 
-cdef void session_mend(vault_t* v) noexcept nogil:
-    """Makes index, bits and counters anew from the slots. Under the lock."""
-    cdef uint32_t slot
-    cdef session_t* s
-    index_begin(v)
-    v.shared.used_count = v.shared.first_free = v.shared.highest_used = 0
-    memset(v.used_bits, 0, (<size_t>v.capacity + 63) // 64 * 8)
-    index_clear(v)
-    for slot in range(v.shared.highest_ever):
-        s = &v.heads[slot]
-        if s.version & VAULT_LIVE:
-            session_mend_slot(v, slot)
-    v.shared.first_free = 0
-    index_end(v)
-
-
-cdef bint session_mend_slot(vault_t* v, uint32_t slot) noexcept nogil:
-    """Puts a live slot back into the index; False: its id is there twice, so it ends."""
-    cdef session_t* s = &v.heads[slot]
-    cdef uint64_t key = ident_key(s.id[s.version & 1])
-    if index_look(v, key) >= 0:
-        lock_store(&s.version, vault_next(s.version, 0))
-        return False
-    session_take(v, slot)
-    index_put(v, key, slot)
-    return True
+cdef inline uint32_t session_highest(const vault_t* v) noexcept nogil:
+    """One past the highest slot in use."""
+    return min(lock_load(&v.shared.highest_used), v.capacity)

@@ -156,7 +156,7 @@ cdef int settle_write(Session s, bytes data) except -1:
         if outcome == SESSION_DONE:
             settle_done(s, id, data)
             return 0
-        if outcome == SESSION_TWICE:   # once in 2^64 draws at most
+        if outcome == SESSION_AGAIN:   # once in 2^64 draws at most
             entry_rekey(s)
         if outcome == SESSION_GONE and settle_follow(s):
             outcome = SESSION_MOVED

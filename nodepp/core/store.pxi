@@ -1,8 +1,12 @@
 # core/store.pxi — a table of sessions as Python holds it
 #   Owns:  class SessionTable; SessionFull, SessionsExhausted
-#   Uses:  clock, lock, vault, ident, index, session, connection, audit
+#   Uses:  clock, lock, vault, ident, session, mend, expiry, connection, audit, parting
 #   Never: requests
 #   Holds: the memory goes when the last process that has the table closes it
+
+cdef enum:
+    STORE_TRY_MAX = 8                  # ids drawn for one session; one is taken once in 2^64 draws
+
 
 class SessionFull(ValueError):
     """The data do not fit into the session; what was there stays."""
@@ -21,13 +25,12 @@ cdef class SessionTable:
     capacity: sessions, 1 to 1,000,000. data_size: bytes of data of each, 16 to 1 MiB. key: 32 bytes
     that mark ids as ours, b"" for random ones. fd, offset: a file with region_size() bytes from
     there on, all zero or a table of the same sizes; without it the memory is nobody else's. check:
-    compares checksums, and drops sessions that are damaged. Ids are 24 bytes; times are seconds
-    since 1970. ValueError, MemoryError, OSError.
+    compares all checksums now, and not only when a session is read. Sessions that are damaged are
+    dropped. What is over counts as gone. Ids are 24 bytes; times are seconds since 1970.
+    ValueError, MemoryError, OSError.
     """
     cdef vault_t vault
     cdef bint opened                   # once is enough: others may hold what it was
-    cdef readonly uint32_t damaged     # sessions that opening a file has dropped
-    cdef readonly uint32_t duplicates
 
     def __init__(self, int64_t capacity, int64_t data_size=1024, *, key=b"", int fd=-1,
                  int64_t offset=0, bint key_is_new=True, bint check=False):
@@ -72,6 +75,35 @@ cdef class SessionTable:
         return self.vault.data_size
 
     @property
+    def damaged(self) -> int:
+        """Sessions that were lost since the table was opened, in all processes: what they held was
+        overwritten, or their file has gone."""
+        return store_open(self).shared.counts.damaged
+
+    @property
+    def duplicates(self) -> int:
+        """Sessions that this process has dropped because their id was there twice."""
+        return self.vault.duplicate_count
+
+    @property
+    def file_left(self) -> bool:
+        """True when the file was damaged while in use: sessions lie in memory since then."""
+        return self.vault.moved or self.vault.faulted
+
+    def leave_file(self) -> None:
+        """The file is not what it was: all sessions are lost, and new ones lie in memory, for all
+        processes. Nothing happens to a table without a file."""
+        store_open(self).faulted = 1
+        session_lock(&self.vault)
+        lock_give(&self.vault.shared.lock)
+
+    def set_timeouts(self, uint32_t idle_s, uint32_t login_s, uint32_t keep_s,
+                     uint32_t lifetime_s) -> None:
+        """How long sessions live: unused, unused with a login, with one that is kept; and whatever
+        they do."""
+        session_set_timeouts(store_open(self), idle_s, login_s, keep_s, lifetime_s)
+
+    @property
     def bytes_per_session(self) -> int:
         """Memory reserved for one, with its share of the index, rounded up."""
         cdef size_t constant = sizeof(vault_shared_t)
@@ -81,28 +113,27 @@ cdef class SessionTable:
 
     def __len__(self):
         """Sessions in use."""
-        return store_open(self).shared.used_count
+        return store_count(store_open(self))
 
     def start(self, uint32_t agent=0) -> bytes:
         """A new session, empty; its id. SessionsExhausted."""
         cdef uint8_t id[VAULT_ID_SIZE]
         cdef uint32_t slot
-        try:
-            store_start(self, agent, id, &slot)
-        except SessionsExhausted:
-            store_count_refused(&self.vault)
-            raise
+        while not store_start(self, agent, id, &slot):
+            if not parting_take_over(&self.vault):
+                store_count_refused(&self.vault)
+                raise store_full(&self.vault)
         return id[:VAULT_ID_SIZE]
 
     def find(self, id: bytes) -> int:
         """The slot of a session, -1 if there is none with this id."""
-        return session_find(store_open(self), store_id(id), False)
+        return store_find(store_open(self), store_id(id))
 
     def read(self, id: bytes) -> object:
         """(version, data) of a session, None if there is none."""
         cdef vault_t* v = store_open(self)
         cdef session_copy_t copy
-        cdef int64_t slot = session_find(v, store_id(id), False)
+        cdef int64_t slot = store_find(v, store_id(id))
         data = PyBytes_FromStringAndSize(NULL, v.data_size)
         if slot < 0:
             return None
@@ -126,7 +157,7 @@ cdef class SessionTable:
     def remove(self, id: bytes) -> bool:
         """Ends a session; False: there was none."""
         cdef vault_t* v = store_open(self)
-        cdef int64_t slot = session_find(v, store_id(id), False)
+        cdef int64_t slot = store_find(v, store_id(id))
         return slot >= 0 and session_remove(v, <uint32_t>slot, store_id(id),
                                             &v.shared.counts.ended)
 
@@ -139,14 +170,17 @@ cdef class SessionTable:
         login_s, name, csrf, data); flags: 1 the login is kept. What begins or ends meanwhile may
         be missing."""
         cdef uint32_t slot
-        for slot in range(store_open(self).shared.highest_used):
+        for slot in range(session_highest(store_open(self))):
             record = store_record(store_open(self), slot)
             if record is not None:
                 yield record
 
     def restore(self, record: tuple) -> bool:
         """Puts such a record in; False: the table is full, or has that id. SessionFull."""
-        return store_restore(store_open(self), record)
+        cdef int outcome = store_restore(store_open(self), record)
+        while outcome == SESSION_NO_ROOM and parting_take_over(&self.vault):
+            outcome = store_restore(&self.vault, record)
+        return outcome == SESSION_DONE
 
     def check(self) -> list:
         """What is not as it must be, in words; [] of a sound table."""
@@ -160,7 +194,7 @@ cdef class SessionTable:
     def cookie(self, id: bytes) -> str:
         """The id as a cookie carries it, 40 characters."""
         cdef vault_t* v = store_open(self)
-        cdef int64_t slot = session_find(v, store_id(id), False)
+        cdef int64_t slot = store_find(v, store_id(id))
         return ident_text(v, store_id(id), <uint32_t>max(slot, 0)).decode("ascii")
 
     def is_ours(self, str cookie) -> bool:
@@ -207,44 +241,59 @@ cdef int store_recover(SessionTable table, bint check) except -1:
     cdef uint32_t now_s = vault_now_s(v)
     cdef uint32_t slot
     session_lock(v)
-    index_begin(v)
     for slot in range(v.capacity):
         s = &v.heads[slot]
-        if not s.version & VAULT_LIVE:
-            continue
-        if check and not session_is_whole(v, slot):
-            lock_store(&s.version, vault_next(s.version, 0))
-            table.damaged += 1
-            continue
-        # A clock that was ahead must not keep them for ever.
-        s.active_s = min(s.active_s, now_s)
-        s.started_s = min(s.started_s, now_s)
-        if not session_mend_slot(v, slot):
-            table.duplicates += 1
-    v.shared.first_free = 0
+        if s.version & VAULT_LIVE and max(s.active_s, s.started_s) > now_s:
+            # A clock that was ahead must not keep them for ever.
+            s.active_s = min(s.active_s, now_s)
+            s.started_s = min(s.started_s, now_s)
+    mend_table(v, v.capacity, check)
     v.shared.high_water = v.shared.used_count
-    index_end(v)
     lock_give(&v.shared.lock)
     return 0
 
 
-cdef int store_start(SessionTable table, uint32_t agent, uint8_t* id, uint32_t* slot) except -1:
-    """A new, empty session. SessionsExhausted: not even an ended one could be cleared away."""
+cdef bint store_start(SessionTable table, uint32_t agent, uint8_t* id, uint32_t* slot) except -1:
+    """A new, empty session in a free slot; False: there is none."""
     cdef vault_t* v = store_open(table)
     cdef session_change_t change
     cdef uint8_t csrf[VAULT_CSRF_SIZE]
-    cdef int outcome = SESSION_TWICE
+    cdef uint32_t now_s = vault_now_s(v)
+    cdef int outcome
+    cdef int i
     memset(&change, 0, sizeof(change))
     change.level = 1
     change.csrf = csrf
     change.id = id
     ident_draw(csrf, VAULT_CSRF_SIZE)
-    while outcome == SESSION_TWICE:    # once in 2^64 draws at most
+    for i in range(STORE_TRY_MAX):
         ident_draw(id, VAULT_ID_SIZE)
-        outcome = session_start(v, &change, agent, vault_now_s(v), slot)
-    if outcome == SESSION_NO_ROOM:
-        raise SessionsExhausted(f"the table of {v.capacity} sessions is full")
-    return 0
+        outcome = session_start(v, &change, agent, now_s, now_s, slot)
+        if outcome != SESSION_AGAIN:
+            return outcome == SESSION_DONE
+    return False
+
+
+cdef object store_full(const vault_t* v):
+    return SessionsExhausted(f"the table of {v.capacity} sessions is full")
+
+
+cdef int64_t store_find(vault_t* v, const uint8_t* id) noexcept nogil:
+    """The slot of a session that is not over, or -1."""
+    cdef int64_t slot = session_find(v, id, False)
+    cdef uint32_t version = 0
+    if slot >= 0:
+        version = session_version(v, <uint32_t>slot, id)
+    if version == 0 or session_is_over(v, <uint32_t>slot, version, vault_now_s(v)):
+        return -1
+    return slot
+
+
+cdef uint32_t store_count(vault_t* v) noexcept nogil:
+    """Sessions that are not over."""
+    cdef uint32_t over = expiry_count_over(v, vault_now_s(v))
+    cdef uint32_t used = min(v.shared.used_count, v.capacity)
+    return used - over if used > over else 0
 
 
 cdef void store_count_refused(vault_t* v) noexcept nogil:
@@ -261,7 +310,7 @@ cdef uint32_t store_write(vault_t* v, const uint8_t* id, const uint8_t* new_id, 
     cdef uint8_t name[SESSION_NAME_SIZE_MAX]
     cdef uint32_t version
     cdef int outcome = SESSION_MOVED
-    cdef int64_t slot = session_find(v, id, False)
+    cdef int64_t slot = store_find(v, id)
     kept = PyBytes_FromStringAndSize(NULL, v.data_size)
     if slot < 0:
         return 0
@@ -304,7 +353,8 @@ cdef object store_record(vault_t* v, uint32_t slot):
     cdef uint8_t* id = head.id[head.version & 1]
     cdef uint32_t version = 0
     data = PyBytes_FromStringAndSize(NULL, v.data_size)
-    if head.version & VAULT_LIVE:
+    if head.version & VAULT_LIVE \
+            and not session_is_over(v, slot, head.version, vault_now_s(v)):
         version = session_read(v, slot, id, &copy, <uint8_t*>PyBytes_AS_STRING(data), name)
     if version == 0:
         return None
@@ -313,7 +363,7 @@ cdef object store_record(vault_t* v, uint32_t slot):
             name[:copy.name_size], copy.csrf[:VAULT_CSRF_SIZE], data[:copy.data_size])
 
 
-cdef bint store_restore(vault_t* v, tuple record) except -1:
+cdef int store_restore(vault_t* v, tuple record) except -1:
     cdef session_change_t change
     cdef uint32_t slot, begun_s, used_s, bound_to
     id, started_s, active_s, agent, flags, uid, level, login_s, name, csrf, data = record
@@ -334,16 +384,13 @@ cdef bint store_restore(vault_t* v, tuple record) except -1:
     change.data_size = <uint32_t>len(data)
     change.name = <const uint8_t*>PyBytes_AS_STRING(name)
     change.name_size = <uint32_t>len(name)
-    if session_start(v, &change, bound_to, used_s, &slot) != SESSION_DONE:
-        return False
-    v.heads[slot].started_s = begun_s
-    return True
+    return session_start(v, &change, bound_to, begun_s, used_s, &slot)
 
 
 cdef dict store_stats(SessionTable table):
     cdef vault_shared_t* shared = store_open(table).shared
     cdef vault_counts_t* counts = &shared.counts
-    return {"sessions": shared.used_count, "sessions_high_water": shared.high_water,
+    return {"sessions": store_count(&table.vault), "sessions_high_water": shared.high_water,
             "session_slots": table.vault.capacity, "sessions_started": counts.started,
             "sessions_expired": counts.expired, "sessions_evicted": counts.evicted,
             "sessions_refused": counts.refused, "sessions_ended": counts.ended,
@@ -351,4 +398,5 @@ cdef dict store_stats(SessionTable table):
             "addresses_blocked": counts.addresses_blocked,
             "requests_blocked": counts.requests_blocked,
             "session_size": table.bytes_per_session, "session_data_size": table.vault.data_size,
-            "lock_recoveries": counts.recoveries}
+            "lock_recoveries": counts.recoveries, "sessions_damaged": counts.damaged,
+            "session_index_repairs": counts.repairs}

@@ -1,6 +1,6 @@
 # core/vault.pxi — where sessions lie
 #   Owns:  session_t and its copies, the memory of a table of them: reserved once, given back once
-#   Uses:  limits, clock, lock
+#   Uses:  limits, clock, lock, sigbus
 #   Never: which session is whose
 #   Holds: a place is reserved for every session of a full table and for an index in its worst shape
 
@@ -14,6 +14,7 @@ cdef enum:
     VAULT_GUESS_MARK_COUNT = 64        # values remembered for each of them, the oldest forgotten
     VAULT_GUESS_RUNG_COUNT = 3         # a minute, an hour, a day
     VAULT_GUESS_TENTH_COUNT = 10       # times remembered for each rung
+    VAULT_WHEEL_COUNT = 4096           # seconds ahead that sessions are sorted by when they end
     VAULT_COUNT_MAX = 1000000          # sessions of a table
     VAULT_DATA_SIZE_MAX = 1024 * 1024  # bytes of one session's data
 
@@ -54,6 +55,8 @@ cdef struct guess_t:                   # an address that has shown ids that were
 cdef struct vault_counts_t:            # since the table was opened; changed under the lock
     uint64_t started, expired, evicted, refused, ended, logins, forged, recoveries
     uint64_t addresses_blocked, requests_blocked
+    uint64_t damaged                   # sessions lost because what they held was overwritten
+    uint64_t repairs                   # how often the index was made anew because it was damaged
 
 cdef struct vault_shared_t:            # what all processes see
     lock_t lock
@@ -65,9 +68,8 @@ cdef struct vault_shared_t:            # what all processes see
     uint32_t highest_ever              # one past the highest that ever was: beyond lies untouched
     uint32_t block_count               # of the directory
     uint32_t free_block_count
-    uint32_t sweep_slot                # where looking for expired ones goes on
-    int64_t sweep_ms                   # when that was done last
-    int64_t wall_offset_ms             # wall time less monotonic time when the table was opened
+    uint32_t wheel_s                   # no session is over that is linked in an earlier second
+    uint32_t moved                     # 1: the file is damaged, sessions are in memory only
     int64_t opened_ms
     vault_counts_t counts
     uint32_t guess_alarm_s             # no address is blocked for longer; 0: none is
@@ -88,16 +90,24 @@ cdef struct vault_t:                   # a table as this process sees it
     uint32_t* free_block               # places of blocks that are not in the directory
     uint64_t* keys                     # VAULT_BLOCK_SIZE a block, in a row of their own
     uint32_t* slots
+    uint32_t* wheel_next               # links of the wheel: its seconds, then the slots
+    uint32_t* wheel_before
     uint32_t block_max
     void* region                       # heads and copies
     size_t region_size
+    void* spare                        # of a file: memory that takes its place if it is damaged
+    uint32_t moved                     # this process uses the spare one
+    uint32_t faulted                   # 1: a page of the file could not be had; see sigbus.pxi
     void* index                        # all else
     size_t index_size
     uint8_t secret[VAULT_KEY_SIZE]
     uint64_t place_salt                # made of it, and no more can be learnt of it
     uint64_t agent_salt                # likewise
-    bint checks                        # a checksum may be asked for one day: it is a file
+    bint checks                        # copies have a checksum: others may write into a file
+    uint32_t look_slot                 # where mend_look goes on
+    uint32_t duplicate_count           # sessions that this process has found twice
     bint secret_is_new                 # ids of before the start cannot be told from forged ones
+    int64_t wall_offset_ms             # wall time less monotonic time when the table was opened
     # How long sessions live, seconds
     uint32_t idle_s
     uint32_t auth_idle_s
@@ -137,7 +147,11 @@ cdef size_t vault_lay_out(vault_t* v, uint8_t* base) noexcept nogil:
     v.keys = <uint64_t*>(base + at)
     at += <size_t>v.block_max * VAULT_BLOCK_SIZE * 8
     v.slots = <uint32_t*>(base + at)
-    return at + <size_t>v.block_max * VAULT_BLOCK_SIZE * 4
+    at += <size_t>v.block_max * VAULT_BLOCK_SIZE * 4
+    v.wheel_next = <uint32_t*>(base + at)
+    at += vault_round((<size_t>v.capacity + VAULT_WHEEL_COUNT + 1) * 4, 64)
+    v.wheel_before = <uint32_t*>(base + at)
+    return at + (<size_t>v.capacity + VAULT_WHEEL_COUNT + 1) * 4
 
 
 cdef int vault_open(vault_t* v, uint32_t capacity, uint32_t data_size, int fd,
@@ -155,16 +169,24 @@ cdef int vault_open(vault_t* v, uint32_t capacity, uint32_t data_size, int fd,
     v.region_size = vault_region_size(capacity, data_size)
     try:
         v.region = vault_map(v.region_size, fd, offset)
+        if fd >= 0:
+            v.spare = vault_map(v.region_size, -1, 0)
+            if not sigbus_watch(v.region, v.region_size, &v.faulted):
+                raise MemoryError("too many session files are open")
     except BaseException:
-        munmap(v.index, v.index_size)
-        v.index = NULL
+        vault_close(v)
         raise
     vault_lay_out(v, <uint8_t*>v.index)
     v.shared = <vault_shared_t*>v.index
-    v.heads = <session_t*>v.region
-    v.copies = <uint8_t*>(v.heads + capacity)
+    vault_use(v, v.region)
     v.checks = fd >= 0
     return vault_begin(v)
+
+
+cdef void vault_use(vault_t* v, void* region) noexcept nogil:
+    """From now on sessions lie there."""
+    v.heads = <session_t*>region
+    v.copies = <uint8_t*>(v.heads + v.capacity)
 
 
 cdef void* vault_map(size_t size, int fd, off_t offset) except NULL:
@@ -186,7 +208,8 @@ cdef int vault_begin(vault_t* v) except -1:
     clock_update()
     clock_gettime(CLOCK_REALTIME, &wall)
     v.shared.opened_ms = clock_now_ms
-    v.shared.wall_offset_ms = <int64_t>wall.tv_sec * 1000 + wall.tv_nsec // 1000000 - clock_now_ms
+    v.wall_offset_ms = <int64_t>wall.tv_sec * 1000 + wall.tv_nsec // 1000000 - clock_now_ms
+    v.shared.wheel_s = vault_now_s(v)
     v.idle_s = 600
     v.auth_idle_s = 1800
     v.keep_s = v.lifetime_s = 30 * 86400
@@ -194,10 +217,14 @@ cdef int vault_begin(vault_t* v) except -1:
 
 
 cdef void vault_close(vault_t* v) noexcept nogil:
+    if v.spare != NULL:
+        sigbus_forget(v.region)
+        munmap(v.spare, v.region_size)
+    if v.region != NULL:
+        munmap(v.region, v.region_size)
     if v.index != NULL:
         munmap(v.index, v.index_size)
-        munmap(v.region, v.region_size)
-        v.index = v.region = NULL
+    v.index = v.region = v.spare = NULL
 
 
 cdef inline session_copy_t* vault_copy(const vault_t* v, uint32_t slot,
@@ -229,4 +256,4 @@ cdef inline uint32_t vault_next(uint32_t version, uint32_t flags) noexcept nogil
 cdef inline uint32_t vault_now_s(const vault_t* v) noexcept nogil:
     """Seconds since 1970. A wall clock that is set while the server runs ends no session: from the
     opening on time is counted monotonically."""
-    return <uint32_t>((clock_now_ms + v.shared.wall_offset_ms) // 1000)
+    return <uint32_t>((clock_now_ms + v.wall_offset_ms) // 1000)

@@ -1,7 +1,7 @@
 # core/visit.pxi — whose session does a request bring?
 #   Owns:  the policy of sessions; from cookie to slot; ids that lead nowhere
-#   Uses:  limits, scan, clock, tables, vault, parser, snapshot, ident, session, expiry, request,
-#          cookie, headers, locate, store, parting, suspect
+#   Uses:  limits, scan, clock, sigbus, tables, vault, parser, snapshot, ident, session, expiry,
+#          request, cookie, headers, locate, store, parting, suspect
 #   Never: what a session holds
 #   Holds: what a connection remembers is a hint: the cookie of each request decides
 
@@ -49,13 +49,15 @@ cdef uint8_t* visit_scratch            # data of one session; one owner at a tim
 cdef int visit_open_room(SessionTable table, dict settings, host) except -1:
     """Takes the settings of an engine that opens."""
     global visit_table, visit_vault, visit_scratch, visit_connection, vault_in_use
-    global visit_warm, parting_full_logged_ms, parting_noted_count
+    global visit_warm, parting_full_logged_ms, parting_noted_count, parting_behind
     events = getattr(host, "session_events", frozenset())
     visit_now.number = visit_shown.number = 0
     visit_warm = False
     parting_full_logged_ms = clock_now_ms - 10000
     parting_noted_count = 0
+    parting_behind = False
     expiry_open()
+    sigbus_install()
     visit_policy.bind_agent = settings.get("session_bind_agent", True)
     visit_policy.for_bots = settings.get("sessions_for_bots", False)
     visit_policy.secure = settings.get("secure_cookies", False)
@@ -73,10 +75,10 @@ cdef int visit_open_room(SessionTable table, dict settings, host) except -1:
     visit_connection = <uint32_t*>calloc(visit_vault.capacity, sizeof(uint32_t))
     if visit_scratch == NULL or visit_connection == NULL:
         raise MemoryError("no room for what belongs to sessions")
-    visit_vault.idle_s = settings.get("session_timeout_s", 600)
-    visit_vault.auth_idle_s = settings.get("session_auth_timeout_s", 1800)
-    visit_vault.keep_s = settings.get("session_keep_s", 30 * 86400)
-    visit_vault.lifetime_s = settings.get("session_lifetime_s", 30 * 86400)
+    session_set_timeouts(
+        visit_vault, settings.get("session_timeout_s", 600),
+        settings.get("session_auth_timeout_s", 1800), settings.get("session_keep_s", 30 * 86400),
+        settings.get("session_lifetime_s", 30 * 86400))
     return 0
 
 
