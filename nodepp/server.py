@@ -20,7 +20,7 @@ from .errors import ConfigError, RouteError, StartError
 from .host import import_core
 from .log import ALWAYS, INF, WAR, complain, exception_text, log
 from .log_files import Logs
-from .sessions import open_table
+from .sessions import open_table, timeouts_of
 from .signals import Signals
 from .site import Site, site_of
 from .visitors import rule_warnings, visitor_settings
@@ -109,7 +109,8 @@ class Server:
         app.host.verbose = self.verbose
         router = app.freeze()
         refuse_public(self.config, site.statics)    # before it is made
-        opened = open_table(self.config, app.session_class, log.write)
+        opened = open_table(
+            self.config, app.session_class, log.write, timeouts_of(self.config))
         try:
             self._serve_with(site, router, opened)
         finally:
@@ -133,6 +134,7 @@ class Server:
             access.begin(self.engine)
             self.engine.open([(it.socket.fileno(), it.kind) for it in self.listeners])
             access.follow()
+            opened.begin(self.engine)
             statics.begin(self.engine)
             statics.snippets.begin(self.engine)
             for seconds, callback in app.timers:

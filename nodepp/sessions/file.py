@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
     Write = Callable[[int, str], None]
 
-WAR, INF = 2, 3
+ERR, WAR, INF = 1, 2, 3
 
 LOCK_TRIES_MAX = 20             # times that the file may be replaced while we open it
+HEAD_LOOKED_AT = 4096           # bytes of the head that are compared while it is in use
 
 
 class SessionFile:
@@ -51,6 +52,7 @@ class SessionFile:
         self.damage = ""
         self.needs_check = False
         self._next = -1             # descriptor of the file that will take its place
+        self._head = b""            # how it begins while it is in use
         self._owner = os.getpid()
 
     @property
@@ -87,6 +89,42 @@ class SessionFile:
         found = os.fstat(self.descriptor)
         if found.st_blocks * 512 < found.st_size:
             self._allocate(self.descriptor, found.st_size, "filling its holes")
+
+    def difference(self) -> str:
+        """What is wrong with the file that is in use; "" if nothing is. Others may have cut it, or
+        written into it.
+        """
+        assert self.header is not None
+        try:
+            size = os.fstat(self.descriptor).st_size
+            head = os.pread(self.descriptor, HEAD_LOOKED_AT, 0)
+        except OSError as error:
+            return f"it cannot be read ({error.strerror})"
+        if size != self.header.file_size:
+            return f"it has {size:,} bytes instead of {self.header.file_size:,}"
+        self._head = self._head or self.header.pack().ljust(HEAD_LOOKED_AT, b"\0")[:HEAD_LOOKED_AT]
+        return "" if head == self._head else "its head is not what was written"
+
+    def has_its_name(self) -> bool:
+        """Whether the name still leads to this file, and not to another one or nowhere."""
+        try:
+            return os.path.samestat(os.fstat(self.descriptor), os.stat(self.path))
+        except OSError:
+            return False
+
+    def set_aside(self) -> str:
+        """Gives a file that was damaged while in use another name, and keeps it locked; that name.
+        "" if it has lost its own, or that cannot be.
+        """
+        if not self.has_its_name():
+            return ""
+        try:
+            aside = set_aside(self.path)
+            if os.path.lexists(self.path) and self.has_its_name():
+                os.unlink(self.path)
+        except OSError:
+            return ""
+        return aside
 
     def begin(self) -> None:
         """Says in the file that it is in use. That has to be on the disk before anything else."""

@@ -14,7 +14,7 @@ from .disk import refused
 from .file import INF, WAR, SessionFile, hold
 from .header import HEADER_SIZE, KEY_SIZE, Header
 from .schema import Schema
-from .table import make_table
+from .table import TIMEOUTS, make_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
     from .._core import SessionTable
     from .convert import Converter
-    from .table import Write
+    from .table import Timeouts, Write
 
     # id, started, active, agent, flags, uid, level, login_s, name, csrf, data
     Record = tuple[bytes, int, int, int, int, int, int, int, bytes, bytes, bytes]
 
 
 def open_in_file(
-    name: str, capacity: int, data_size: int, schema: Optional[Schema], write: Write
+    name: str, capacity: int, data_size: int, schema: Optional[Schema], write: Write,
+    timeouts: Timeouts = TIMEOUTS,
 ) -> tuple[SessionTable, SessionFile]:
     """The table in the file of that name, which is ours until it is ended. StartError."""
     from .._core import SessionTable
@@ -40,7 +41,7 @@ def open_in_file(
     wanted = Header(capacity, data_size, layout, b"", region_size, int(time.time()))
     file = hold(name, write)
     try:
-        return _open_in(file, wanted, schema), file
+        return _open_in(file, wanted, schema, timeouts), file
     except BaseException as error:
         file.abandon_next()
         file.discard_if_empty()
@@ -50,14 +51,18 @@ def open_in_file(
         raise
 
 
-def _open_in(file: SessionFile, wanted: Header, schema: Optional[Schema]) -> SessionTable:
+def _open_in(
+    file: SessionFile, wanted: Header, schema: Optional[Schema], timeouts: Timeouts
+) -> SessionTable:
     old_schema = _check(file)
     header = file.header
     if header is None:
-        table = _begin_anew(file, wanted)
+        wanted.key = os.urandom(KEY_SIZE)
+        table = begin_anew(file, wanted)
     elif _same(header, wanted):
         file.fill_holes()
         table = _map(file.descriptor, header, is_new=False, check=file.needs_check)
+        table.set_timeouts(*timeouts)
         _say_what_was_dropped(file, table)
         try:
             file.begin()
@@ -65,7 +70,7 @@ def _open_in(file: SessionFile, wanted: Header, schema: Optional[Schema]) -> Ses
             table.close()
             raise
     else:
-        table = _take_over(file, header, wanted, old_schema, schema)
+        table = _take_over(file, header, wanted, old_schema, schema, timeouts)
     return table
 
 
@@ -97,9 +102,8 @@ def _map(descriptor: int, header: Header, is_new: bool, check: bool = False) -> 
         key_is_new=is_new, check=check)
 
 
-def _begin_anew(file: SessionFile, wanted: Header) -> SessionTable:
+def begin_anew(file: SessionFile, wanted: Header) -> SessionTable:
     """An empty file, where there was none or a damaged one."""
-    wanted.key = os.urandom(KEY_SIZE)
     descriptor = file.make_next(wanted, _sizes(wanted))
     table = _map(descriptor, wanted, is_new=True)
     try:
@@ -107,6 +111,7 @@ def _begin_anew(file: SessionFile, wanted: Header) -> SessionTable:
     except BaseException:
         table.close()
         raise
+    file.header = wanted
     if aside:
         file.write(WAR, f"{file.shown}: damaged: {damage}. It was set aside as {aside}, and a new"
                         " one was begun: everybody is logged out.")
@@ -131,7 +136,7 @@ def _say_what_was_dropped(file: SessionFile, table: SessionTable) -> None:
 
 def _take_over(
     file: SessionFile, header: Header, wanted: Header, old_schema: Optional[Schema],
-    schema: Optional[Schema],
+    schema: Optional[Schema], timeouts: Timeouts,
 ) -> SessionTable:  # fmt: skip
     """What lives in the file is put into a new one. Until that is whole, the old one stays."""
     from .convert import Converter
@@ -141,12 +146,15 @@ def _take_over(
     old = _map(file.descriptor, header, is_new=False, check=file.needs_check)
     new: Optional[SessionTable] = None
     try:
+        old.set_timeouts(*timeouts)     # what is over takes no place from others
         _say_what_was_dropped(file, old)
         descriptor = file.make_next(wanted, _sizes(wanted) + ", beside the one that is there,")
         new = _map(descriptor, wanted, is_new=False)
+        new.set_timeouts(*timeouts)
         converter = Converter(old_schema, schema)
         left_out = fill_from(new, old, converter)
         file.publish_next()
+        file.header = wanted
     except BaseException:
         if new is not None:
             new.close()
