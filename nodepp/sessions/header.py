@@ -96,7 +96,10 @@ class Header:
             raise Damaged("its head is not what was written")
         if format != FORMAT or order != _ORDER:
             raise Damaged("another version of nodepp, or another kind of machine, made it")
-        layout = data[_FIXED.size : end].decode()
+        try:
+            layout = data[_FIXED.size : end].decode()
+        except UnicodeDecodeError:
+            raise Damaged("the layout in its head is no text") from None
         header = cls(capacity, data_size, layout, key, region_size, created)
         if file_size != header.file_size:
             raise Damaged(f"it has {file_size:,} bytes instead of {header.file_size:,}")

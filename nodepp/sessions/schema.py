@@ -119,14 +119,17 @@ class Schema:
     @classmethod
     def parse(cls, layout: str) -> Schema:
         """The schema of a layout; its defaults are zeros. ValueError if that is no layout."""
-        fields = []
+        fields: list[Field] = []
         for line in layout.splitlines():
             if line == "-":
                 continue
             name, kind, _, size = line.split(" ")
             if kind not in KINDS:
                 raise ValueError(f"no kind of field: {kind!r}")
-            fields.append(Field(name, kind, int(size), _ZEROS[kind]))
+            width = int(size)
+            if not 1 <= width <= RECORD_SIZE_MAX or len(fields) >= FIELDS_COUNT_MAX:
+                raise ValueError(f"{name} has {width} bytes, or there are too many fields")
+            fields.append(Field(name, kind, width, _ZEROS[kind]))
         schema = cls(fields)
         if schema.layout != layout:
             raise ValueError("this layout is not one of ours")
