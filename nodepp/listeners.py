@@ -12,7 +12,7 @@ import socket
 import stat
 
 from . import forks
-from .errors import ConfigError, StartError
+from .errors import ConfigError, StartError, shown
 from .library import library_first
 
 TYPE_CHECKING = False
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 SYSTEMD_FIRST_FD = 3            # sd_listen_fds(3)
 UNIX_PATH_SIZE_MAX = 107        # bytes; sun_path has 108 with its NUL, unix(7)
 PORT_TRIES_MAX = 50             # ports tried for a suggestion
+
+
+class AddressTaken(StartError):
+    """Another process listens there. pid: which, 0 if that cannot be seen."""
+
+    pid: int = 0
 
 
 class Address:
@@ -63,29 +69,37 @@ class Listener:
         self.path = ""
 
 
-def parse_address(text: str) -> Address:
-    """ConfigError for what cannot be understood."""
+def parse_address(text: str, name: str = "bind") -> Address:
+    """ConfigError for what cannot be understood. name: of the setting, for the message."""
+    setting = f"{name}={shown(text)}"
     if text == "systemd":
         return Address("systemd")
     if text.startswith("unix:"):
         path = text[5:][2:] if text.startswith("unix://") else text[5:]
         if not path or len(os.fsencode(path)) > UNIX_PATH_SIZE_MAX:
             size = f"1 to {UNIX_PATH_SIZE_MAX} bytes"
-            raise ConfigError(f"bind={text}: the path of a unix socket has {size}.")
+            raise ConfigError(f"{setting}: the path of a unix socket has {size}.")
         return Address("unix", path=path)
     if text.startswith("fd://"):
-        if not text[5:].isdigit():
-            raise ConfigError(f"bind={text}: expected fd://N, N a descriptor.")
+        if not _is_number(text[5:], 9):
+            raise ConfigError(f"{setting}: expected fd://N, N a descriptor.")
         return Address("fd", fd=int(text[5:]))
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ConfigError(f"bind={text}: write an IPv6 address in brackets: [::1]:8080.")
-    if not (colon and port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ConfigError(f"{setting}: write an IPv6 address in brackets: [::1]:8080.")
+    if not (colon and _is_number(port, len(port))):
         raise ConfigError(
-            f"bind={text}: expected host:port, [ipv6]:port, unix:PATH, fd://N or systemd.")
+            f"{setting}: expected host:port, [ipv6]:port, unix:PATH, fd://N or systemd.")
+    if not _is_number(port, 5) or int(port) > 65535:
+        raise ConfigError(f"{setting}: a port is a number from 0 to 65535.")
     return Address("tcp", host=host, port=int(port))
+
+
+def _is_number(text: str, digit_count_max: int) -> bool:
+    """Plain digits, and so few that int() gives what a descriptor or port can be."""
+    return text.isascii() and text.isdigit() and len(text) <= digit_count_max
 
 
 def open_all(
@@ -111,6 +125,23 @@ def open_all(
     return listeners
 
 
+def try_address(
+    address: Address, others: Iterable[Address], backlog: int, permissions: int
+) -> list[Listener]:
+    """Opens a TCP or unix address for nodepp-run --check, for the caller to close: StartError as at
+    a start. Unlike that it leaves the socket file of a server that is gone, and opens nothing then.
+    """
+    if address.kind == "tcp":
+        return _open_tcp(address, others, backlog)
+    if _is_stale(address.path):
+        folder = os.path.dirname(address.path)
+        if not os.access(folder or ".", os.W_OK | os.X_OK):
+            raise StartError(f"Cannot listen on unix:{address.path}: it cannot be replaced:"
+                             f" {os.strerror(errno.EACCES)}.")
+        return []
+    return [_open_unix(address.path, backlog, permissions)]
+
+
 def given_by_systemd() -> bool:
     """True if this process was started by socket activation (sd_listen_fds(3))."""
     return bool(_systemd_descriptors(required=False))
@@ -118,7 +149,7 @@ def given_by_systemd() -> bool:
 
 def _systemd_descriptors(required: bool) -> list[int]:
     count = os.environ.get("LISTEN_FDS", "")
-    if os.environ.get("LISTEN_PID") == str(os.getpid()) and count.isdigit() and int(count) > 0:
+    if os.environ.get("LISTEN_PID") == str(os.getpid()) and _is_number(count, 4) and int(count):
         return list(range(SYSTEMD_FIRST_FD, SYSTEMD_FIRST_FD + int(count)))
     if required:
         raise StartError(
@@ -178,7 +209,9 @@ def _open_tcp_place(family: int, place: Any, ipv4: bool, backlog: int) -> Option
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise StartError(_bind_trouble(error, family, place)) from None
+        if error.errno == errno.EADDRINUSE:
+            raise _taken(family, place) from None
+        raise StartError(_bind_trouble(error, place)) from None
     return Listener(sock, "tcp", url_of(sock))
 
 
@@ -193,19 +226,24 @@ def url_of(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _bind_trouble(error: OSError, family: int, place: Any) -> str:
+def _bind_trouble(error: OSError, place: Any) -> str:
     host, port = place[:2]
-    if error.errno == errno.EADDRINUSE:
-        holder = _holder(port)
-        by = f" by {holder}" if holder else ""
-        free = _free_port(family, place)
-        return f"Port {port} is taken{by}." + (f" Try: --port {free}" if free else "")
     if error.errno == errno.EACCES:
         return (f"Cannot listen on port {port}: that takes root or CAP_NET_BIND_SERVICE."
                 " Try: --port 8080")
     if error.errno == errno.EADDRNOTAVAIL:
         return f"Cannot listen on {host}: this machine has no such address. Try: --host 127.0.0.1"
     return f"Cannot listen on {host}:{port}: {error.strerror}."
+
+
+def _taken(family: int, place: Any) -> AddressTaken:
+    port = place[1]
+    holder, free = _holder(port), _free_port(family, place)
+    by = f" by {holder[0]!r} (pid {holder[1]})" if holder else ""
+    taken = AddressTaken(f"Port {port} is taken{by}." + (f" Try: --port {free}" if free else ""))
+    if holder:
+        taken.pid = holder[1]
+    return taken
 
 
 def _free_port(family: int, place: Any) -> int:
@@ -221,8 +259,8 @@ def _free_port(family: int, place: Any) -> int:
     return 0
 
 
-def _holder(port: int) -> str:
-    """Who listens on a port, as "'python3 old.py' (pid 4242)"; "" where that cannot be known.
+def _holder(port: int) -> Optional[tuple[str, int]]:
+    """Command and number of the process that listens on a port; None where that cannot be known.
 
     /proc/net/tcp gives the socket's inode; whose it is, the links in /proc/*/fd say, which can be
     read for one's own processes (all, for root).
@@ -238,7 +276,7 @@ def _holder(port: int) -> str:
         inodes.update(f"socket:[{row[9]}]" for row in rows
                       if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port)
     if not inodes:
-        return ""
+        return None
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             folder = f"/proc/{pid}/fd"
@@ -246,10 +284,10 @@ def _holder(port: int) -> str:
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
                     words = file.read(4096).rstrip(b"\0").split(b"\0")
                 command = " ".join(word.decode("utf-8", "replace") for word in words)
-                return f"{command[:80]!r} (pid {pid})"
+                return command[:80], int(pid)
         except OSError:
             continue                        # gone, or somebody else's
-    return ""
+    return None
 
 
 # --- unix sockets and inherited ones ------------------------------------------------------------
@@ -273,11 +311,18 @@ def _open_unix(path: str, backlog: int, permissions: int) -> Listener:
 
 
 def _remove_stale(path: str) -> None:
-    """Removes a socket file whose server is gone; refuses to take one that somebody answers on."""
+    """Removes a socket file whose server is gone."""
+    if _is_stale(path):
+        os.unlink(path)
+
+
+def _is_stale(path: str) -> bool:
+    """Whether there is a socket file whose server is gone. StartError: a server answers there, or
+    it is no socket."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
-        return                              # nothing there; bind will say what else is wrong
+        return False                        # nothing there; bind will say what else is wrong
     if not stat.S_ISSOCK(mode):
         raise StartError(f"Cannot listen on unix:{path}: there is a file, and it is no socket.")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -285,11 +330,26 @@ def _remove_stale(path: str) -> None:
         try:
             probe.connect(path)
         except ConnectionRefusedError:
-            os.unlink(path)
-            return
+            return True
         except OSError:
             pass                            # EAGAIN: its queue is full. EACCES: not ours.
-    raise StartError(f"unix:{path} is taken: a server answers there.")
+        taken = AddressTaken(f"unix:{path} is taken: a server answers there.")
+        taken.pid = _peer_process(probe)
+    raise taken
+
+
+def _peer_process(sock: socket.socket) -> int:
+    """Which process listens at the other end, unix(7); 0 where the system does not say."""
+    import struct
+
+    if not hasattr(socket, "SO_PEERCRED"):
+        return 0
+    try:
+        pid: int = struct.unpack("3i", sock.getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))[0]
+    except OSError:
+        return 0
+    return pid
 
 
 def _adopt(fd: int) -> Listener:

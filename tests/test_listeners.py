@@ -151,7 +151,7 @@ def test_taken_port_without_proc_has_no_holder(
 )
 def test_other_trouble_says_what_to_do(error: int, text: str) -> None:
     trouble = OSError(error, os.strerror(error))
-    assert listeners._bind_trouble(trouble, socket.AF_INET, ("10.9.8.7", 80)) == text
+    assert listeners._bind_trouble(trouble, ("10.9.8.7", 80)) == text
 
 
 def test_unknown_host_is_named() -> None:
