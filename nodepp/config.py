@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 
-from .consistency import derive, listeners_of, refuse_contradictions
-from .errors import ConfigError, did_you_mean
+from .consistency import derive, listeners_of, refuse_addresses, refuse_contradictions
+from .errors import ConfigError, did_you_mean, shown
 from .settings import KEYS
 from .sources import (
     RANK_COMMAND_LINE,
@@ -22,7 +22,7 @@ from .sources import (
     read_conf,
     read_environment,
 )
-from .values import Key, format_value, parse_value
+from .values import DIGIT_COUNT_MAX, Key, format_value, parse_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -219,13 +219,25 @@ def load_settings(
     for name, value in settings.items():
         if name not in names:
             raise ConfigError(f"{who} has no setting {name!r}.{did_you_mean(name, names)}")
-        if isinstance(value, (list, tuple)):
-            text = ",".join(str(part) for part in value)
-        else:
-            # Of an int: a bool is 1 or 0, and a level of access its number.
-            text = str(int(value)) if isinstance(value, int) else str(value)
-        command_line.append((names[name], text, f"{who.replace('()', '')}({name}=…)"))
+        origin = f"{who.replace('()', '')}({name}=…)"
+        parts = value if isinstance(value, (list, tuple)) else (value,)
+        try:
+            text = ",".join(_written(part) for part in parts)
+        except ValueError as error:
+            raise ConfigError(f"{origin}: {error}.") from None
+        command_line.append((names[name], text, origin))
     return load(command_line, environment, conf, app_dir)
+
+
+def _written(value: object) -> str:
+    """A value of app.run() as npp.conf would have it."""
+    if isinstance(value, bytes):
+        raise ValueError("expected str, not bytes")
+    if isinstance(value, int):
+        if abs(value) >= 10**DIGIT_COUNT_MAX:   # str() of a huge one is an error, too
+            raise ValueError("that number is too large")
+        return str(int(value))              # a bool is 1 or 0, and a level of access its number
+    return str(value)
 
 
 def _assemble(
@@ -247,6 +259,7 @@ def _assemble(
     values["origins"] = origins
     derive(values, reader.settings, environment)
     refuse_contradictions(values, reader.settings)
+    refuse_addresses(values, reader.settings)
     values["listeners"] = listeners_of(values, reader.settings)
     values["warnings"] = tuple(reader.warnings)
     return Config(values)
@@ -269,7 +282,7 @@ def _value(
             if key.kind == "path":
                 value = expand(value, {"NPP_DIR": folders[0], **environment})
         except ValueError as error:
-            where = f"{setting.origin}: {key.name}={setting.text}"
+            where = f"{setting.origin}: {key.name}={shown(setting.text)}"
             raise ConfigError(f"{where}: {error}.") from None
     if key.kind == "path" and value:
         value = os.path.normpath(os.path.join(folders[is_typed], value))

@@ -66,10 +66,10 @@ def derive(
 def _beside_conf(values: Mapping[str, Any], setting: Optional[Setting], path: str) -> str:
     """The path of a list: Node++ has it in bin/, where its npp.conf is. Used if it is there, and
     not in the application's folder."""
-    if setting is None or setting.rank != RANK_CONF or not path or os.path.exists(path):
+    if setting is None or setting.rank != RANK_CONF or not path or os.path.lexists(path):
         return path
     beside = os.path.join(os.path.dirname(values["conf_path"]), setting.text)
-    return os.path.normpath(beside) if os.path.isfile(beside) else path
+    return os.path.normpath(beside) if os.path.lexists(beside) else path
 
 
 def refuse_contradictions(values: dict[str, Any], settings: Mapping[str, Setting]) -> None:
@@ -114,6 +114,21 @@ def _refuse_sessions(
         for other, other_path in files[at + 1 :]:
             if path and path == other_path:
                 raise clash(name, other, f"both are {path}")
+
+
+def refuse_addresses(values: dict[str, Any], settings: Mapping[str, Setting]) -> None:
+    """ConfigError for the first address that nothing can listen on, with where it stands."""
+    # It loads the socket module, which a start needs anyway, and --help does not.
+    from .listeners import parse_address
+
+    addresses = [("bind", text) for text in values["bind"]]
+    if values["uds"]:
+        addresses.append(("uds", f"unix:{values['uds']}"))
+    for name, text in addresses:
+        try:
+            parse_address(text, name)
+        except ConfigError as error:
+            raise ConfigError(f"{settings[name].origin}: {error}") from None
 
 
 def listeners_of(values: dict[str, Any], settings: Mapping[str, Setting]) -> tuple[str, ...]:

@@ -145,6 +145,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {by_lower[found[0]]!r}?" if found else ""
 
 
+SHOWN_SIZE_MAX = 100            # characters of a setting in a message
+
+
+def shown(text: str) -> str:
+    """A setting's text, as far as a message needs it."""
+    return text if len(text) <= SHOWN_SIZE_MAX else f"{text[:SHOWN_SIZE_MAX]}…"
+
+
 # The page.
 
 # One file, no requests for others, readable in the dark and on a phone. About 700 bytes with the

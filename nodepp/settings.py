@@ -7,7 +7,7 @@ deciding between them is config.py's.
 
 from __future__ import annotations
 
-from .values import DAY_MS, KIB, MIB, Key
+from .values import DAY_MS, KIB, MIB, TIB, Key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _lifetime(
 
 KEYS = (
     # Where to listen.
-    Key("host", "host", "text", "127.0.0.1", "address to listen on; 0.0.0.0 where $PORT is set",
+    Key("host", "host", "host", "127.0.0.1", "address to listen on; 0.0.0.0 where $PORT is set",
         group="listen", options="--host", environment="NPP_HOST"),
     _number("httpPort", "http_port", 8080, "port to listen on; 0 lets the system choose",
             group="listen", options="--port -p", environment="NPP_PORT PORT", high=65535),
@@ -82,7 +82,7 @@ KEYS = (
 
     # Public files.
     _size("compressThreshold", "compress_threshold", 500, "bytes below which nothing is compressed",
-          group="static", options="--compress-min", aliases="compressTreshold"),
+          group="static", options="--compress-min", aliases="compressTreshold", high=TIB),
     Key("compress", "compress", "flag", True, "files and pages leave as zstd, br or gzip",
         group="static", options="--compress"),
     Key("precompress", "precompress", "flag", False, "all files are compressed before the start",
@@ -90,7 +90,7 @@ KEYS = (
     Key("staticCache", "static_cache", "path", "~/.cache/nodepp", "compressed files; '' for none",
         group="static", options="--static-cache"),
     _size("resCacheTreshold", "res_cache_threshold", 16 * MIB, "bytes; larger files stay on disk",
-          group="static", options="--static-memory", aliases="resCacheThreshold"),
+          group="static", options="--static-memory", aliases="resCacheThreshold", high=TIB),
     Key("expiresStatics", "expires_statics_ms", "duration", 90 * DAY_MS, "browsers keep files",
         group="static", options="--static-expires", high=3650 * DAY_MS),
 
@@ -100,21 +100,21 @@ KEYS = (
     _number("maxConnections", "max_connections", 10_000, "connections at a time; one more: 503",
             group="limits", options="--limit-connections", low=1, high=1_000_000),
     _size("maxPayload", "max_payload", 16 * MIB, "bytes of a request body; over: 413",
-          group="limits", options="--limit-body"),
+          group="limits", options="--limit-body", high=TIB),
     _size("bufferMemory", "buffer_memory", 64 * MIB, "bytes kept for slow peers; spent: 503",
-          group="limits", options="--limit-memory", low=MIB),
+          group="limits", options="--limit-memory", low=MIB, high=TIB),
     _size("maxHeaderSize", "head_size_max", 16 * KIB, "bytes of request line and fields; over: 431",
           group="limits", options="--limit-header", low=KIB, high=60 * KIB),
     _size("maxTargetSize", "target_size_max", 8 * KIB, "bytes of a request target; over: 414",
           group="limits", options="--limit-target", low=256, high=60 * KIB),
     _number("maxHeaderCount", "field_count_max", 100, "fields of a request; over: 431",
-            group="limits", options="--limit-headers", low=1, high=256),
+            group="limits", options="--limit-headers", low=1, high=255),
     _number("maxFormParts", "form_part_count_max", 1000, "fields and files of a form; over: 413",
             group="limits", options="--limit-form-parts", low=1, high=1_000_000),
     _size("maxFormField", "form_field_size_max", MIB, "bytes of a form field, no file; over: 413",
-          group="limits", options="--limit-form-field"),
+          group="limits", options="--limit-form-field", low=1, high=TIB),
     _size("spoolSize", "spool_size", MIB, "bytes of a body kept in memory; more: a file",
-          group="limits", options="--spool-size"),
+          group="limits", options="--spool-size", high=TIB),
     Key("spoolDir", "spool_dir", "path", "", "folder of those files; empty: the system's",
         group="limits", options="--spool-dir"),
     Key("fdMonitor", "fd_monitor", "choice", "auto", "how readiness is learnt",

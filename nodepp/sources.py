@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import os
 
-from .errors import ConfigError, did_you_mean
+from .errors import ConfigError, did_you_mean, shown
 from .library import library
+from .plain_file import read_plain
 from .settings import IGNORED_KEYS, KEYS
 
 TYPE_CHECKING = False
@@ -66,7 +67,7 @@ class Reader:
         """Unknown keys are an error, because a setting that is silently not applied is worse."""
         allowed = self.settings.get("allowUnknownKeys")
         known = (*_BY_NAME, *IGNORED_KEYS)
-        lines = [f"{origin}: unknown key {name!r}.{did_you_mean(name, known)}"
+        lines = [f"{origin}: unknown key {shown(name)!r}.{did_you_mean(name, known)}"
                  for name, origin in self.unknown]
         if lines and allowed is not None and allowed.text.lower() in ("1", "on", "true", "yes"):
             self.warnings.extend(lines)
@@ -80,40 +81,56 @@ class Reader:
 
 
 def find_conf(conf: Optional[str], environment: Mapping[str, str], folder: str) -> str:
+    """The path of the npp.conf to read, "" without one. What has the name and is no file is found
+    too: reading it says what is wrong."""
     named = conf or environment.get("NPP_CONF")
     if named:
         source = "--conf" if conf else "NPP_CONF"
-        if not os.path.isfile(named):
-            raise ConfigError(f"{source}: there is no file {named!r}.")
+        if "\0" in named or not os.path.lexists(named):
+            raise ConfigError(f"{source}: there is no file {shown(named)!r}.")
         return named
     # Node++ keeps it in bin/.
     for path in (os.path.join(folder, "npp.conf"), os.path.join(folder, "bin", "npp.conf")):
-        if os.path.isfile(path):
-            return path
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            pass                            # a folder that may not be searched: reading says so
+        return path
     return ""
 
 
 def read_conf(path: str, reader: Reader) -> None:
-    shown = os.path.basename(path)
+    """Takes every line of the file. ConfigError with its name, line and key."""
+    name = os.path.basename(path)
     try:
-        with open(path, "rb") as file:
-            data = file.read(CONF_SIZE_MAX + 1)
-        if len(data) > CONF_SIZE_MAX:
-            raise ConfigError(f"{path}: longer than {CONF_SIZE_MAX} bytes; is this an npp.conf?")
-        text = data.decode("utf-8-sig")
+        data = read_plain(path, CONF_SIZE_MAX)
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}.") from None
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from None
+    if data is None:
+        raise ConfigError(f"{path}: it has gone.")
+    if len(data) > CONF_SIZE_MAX:
+        raise ConfigError(f"{path}: longer than {CONF_SIZE_MAX} bytes; is this an npp.conf?")
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{shown}:{line}: not UTF-8.") from None
+        raise ConfigError(f"{name}:{line}: not UTF-8.") from None
     for number, raw in enumerate(text.split("\n"), 1):
-        line_text = without_comment(raw)
-        if not line_text:
-            continue
-        name, equals, value = line_text.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(f"{shown}:{number}: expected key=value, found {line_text!r}.")
-        reader.take(name.strip(), value.strip(), f"{shown}:{number}", RANK_CONF)
+        _read_line(raw, f"{name}:{number}", reader)
+
+
+def _read_line(raw: str, place: str, reader: Reader) -> None:
+    line = without_comment(raw)
+    if not line:
+        return
+    key, equals, value = line.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"{place}: expected key=value, found {shown(line)!r}.")
+    if "\0" in key:
+        raise ConfigError(f"{place}: a NUL character; is this a text in UTF-8?")
+    reader.take(key.strip(), value.strip(), place, RANK_CONF)
 
 
 def without_comment(line: str) -> str:

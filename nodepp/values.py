@@ -8,8 +8,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Optional, Union
 
-KIB, MIB, GIB = 1024, 1024**2, 1024**3
+KIB, MIB, GIB, TIB = 1024, 1024**2, 1024**3, 1024**4
 DAY_MS = 24 * 3600 * 1000
+
+# Bytes of a path that the system still takes: PATH_MAX is 4,096 with the NUL (limits.h).
+PATH_SIZE_MAX = 4095
+HOST_SIZE_MAX = 253             # characters of a name, RFC 1035 §2.3.4; no address has more
+TEXT_SIZE_MAX = 64 * KIB        # characters of any value; the longest of a sane kind has 4,095
+# Digits. What has more is larger than every bound, and int() of thousands of digits is slow or an
+# error (sys.get_int_max_str_digits).
+DIGIT_COUNT_MAX = 20
 
 # Connections and sessions by Node++'s names (`NPP_MEM_LARGE` there; the prefix may stay or go).
 # Its per-connection buffers are not copied: an idle connection owns none here.
@@ -84,6 +92,7 @@ def parse_value(key: Key, text: str) -> Any:
     ValueError says what would have been right.
     """
     value: Union[int, str, bool, tuple[str, ...]]
+    _refuse_never_meant(key, text)
     lower = text.lower()
     if key.kind in ("text", "path"):
         return text
@@ -124,6 +133,33 @@ def parse_value(key: Key, text: str) -> Any:
     return _bounded(key, value, key.low, key.high)
 
 
+def _refuse_never_meant(key: Key, text: str) -> None:
+    """ValueError for what no value of any key can be."""
+    if "\0" in text:
+        raise ValueError("it holds a NUL character")
+    if len(text) > TEXT_SIZE_MAX:
+        raise ValueError(f"longer than {TEXT_SIZE_MAX:,} characters")
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
+        # To take them off would give the same npp.conf another meaning than Node++ gives it.
+        raise ValueError(f"values stand without quotes: {key.name}={text[1:-1]}")
+    if key.kind == "path":
+        if len(text.encode("utf-8", "surrogateescape")) > PATH_SIZE_MAX:
+            raise ValueError(f"a path has at most {PATH_SIZE_MAX:,} bytes")
+    elif key.kind != "server" and not text.isprintable():
+        # A path may be of any bytes; what else is not UTF-8, or holds a line break, is a mistake.
+        raise ValueError("expected printable text in UTF-8")
+
+
+def _host(text: str) -> str:
+    """A name or an address. Brackets around an IPv6 address are optional."""
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if len(host) > HOST_SIZE_MAX or set(host) & set(" /\\[]\"'@?#,"):
+        raise ValueError("expected a name or an address, like localhost, 0.0.0.0 or ::")
+    if host.count(":") == 1:
+        raise ValueError("expected a name or an address; the port is set by httpPort")
+    return host
+
+
 def _auth_level(text: str) -> int:
     """A level of access: its name, Node++'s AUTH_LEVEL_ before it or not, or its number."""
     from .sessions.levels import parse_level
@@ -157,7 +193,7 @@ def page_path(text: str) -> str:
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    "auth_level": _auth_level, "cookie": _cookie_name, "page": page_path,
+    "auth_level": _auth_level, "cookie": _cookie_name, "host": _host, "page": page_path,
 }  # fmt: skip
 
 
@@ -165,7 +201,7 @@ def _integer(text: str, expected: str, base: int = 10) -> int:
     if not (text.isascii() and text.isdigit()):     # int() would take "1_000", " 7" and "-1" too
         raise ValueError(f"expected {expected}")
     try:
-        return int(text, base)
+        return int(text.lstrip("0")[: DIGIT_COUNT_MAX + 1] or "0", base)
     except ValueError:
         raise ValueError(f"expected {expected}") from None
 
@@ -178,8 +214,10 @@ def _scaled(text: str, units: dict[str, int], expected: str) -> int:
     parts = [whole, fraction] if point else [whole]
     if unit not in units or not all(part.isascii() and part.isdigit() for part in parts):
         raise ValueError(f"expected {expected}")
+    whole = whole.lstrip("0")[: DIGIT_COUNT_MAX + 1]
+    fraction = fraction[:DIGIT_COUNT_MAX]
     scale: int = 10 ** len(fraction)
-    return int(whole + fraction) * units[unit] // scale
+    return int(whole + fraction or "0") * units[unit] // scale
 
 
 def _bounded(key: Key, value: int, low: int, high: Optional[int]) -> int:

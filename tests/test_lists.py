@@ -157,14 +157,16 @@ def test_after_a_mistake_the_entries_stay_what_they_were(path):
 
 def test_a_folder_is_no_list(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(ConfigError, match="a folder, and no regular file"):
         ListFile(str(tmp_path)).load()
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_pipe_holds_nobody(tmp_path):
+def test_a_pipe_is_no_list(tmp_path):
+    """It was read as an empty one: a whitelist that let nobody in, a blacklist that let all in."""
     os.mkfifo(tmp_path / "pipe")
-    assert len(loaded(tmp_path / "pipe")) == 0
+    with pytest.raises(ConfigError, match="a pipe, and no regular file"):
+        ListFile(str(tmp_path / "pipe")).load()
 
 
 def test_a_list_has_a_limit(path, monkeypatch):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from ..errors import shown
+
 
 class AuthLevel(IntEnum):
     """How much a visitor may see; more is higher. Levels between two names are fine, e.g. 25.
@@ -48,7 +50,8 @@ def parse_level(value: int | str) -> int:
             return int(level)
         if not (name.isascii() and name.isdigit() and len(name) <= 9):
             names = ", ".join(AuthLevel.__members__)
-            raise ValueError(f"{value!r} is no level; there are {names}, or 0 to {LEVEL_MAX}")
+            text = shown(value)
+            raise ValueError(f"{text!r} is no level; there are {names}, or 0 to {LEVEL_MAX}")
         number = int(name)
     if not 0 <= number <= LEVEL_MAX:
         raise ValueError(f"a level is 0 to {LEVEL_MAX}, not {number}")

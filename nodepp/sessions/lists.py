@@ -13,6 +13,7 @@ import time
 
 from ..errors import ConfigError
 from ..library import library
+from ..plain_file import read_plain
 from .addresses import blockable, covers, parse_ranges
 
 TYPE_CHECKING = False
@@ -219,20 +220,13 @@ def parse(path: str, text: str) -> list[Entry]:
 
 def read(path: str) -> Optional[str]:
     """The text, None without a file. Bytes that are no UTF-8, in a comment, survive a rewriting."""
-    try:
-        with open(path, "rb", opener=_open_at_once) as file:
-            data = file.read(FILE_SIZE_MAX + 1)
-    except FileNotFoundError:
+    data = read_plain(path, FILE_SIZE_MAX)
+    if data is None:
         return None
     if len(data) > FILE_SIZE_MAX:
         raise OSError(errno.EFBIG, f"it has more than {FILE_SIZE_MAX:,} bytes")
     return data.decode("utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8",
                        "surrogateescape")
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """A pipe of that name would make us wait for ever."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def stamp_of(path: str) -> Stamp:
