@@ -25,6 +25,7 @@ include "core/pulse.pxi"
 include "core/plainlog.pxi"
 include "core/lock.pxi"
 include "core/sigbus.pxi"
+include "core/trouble.pxi"
 
 # floor 1: what is kept
 include "core/fork.pxi"
@@ -111,6 +112,7 @@ include "core/compress.pxi"
 include "core/timer.pxi"
 include "core/reader.pxi"
 include "core/witness.pxi"
+include "core/telling.pxi"
 
 # floor 6: the whole
 include "core/watchdog.pxi"

@@ -1,6 +1,6 @@
 # core/body.pxi — the content of a request that did not arrive whole with its head
 #   Owns:  collecting it, by length or by chunks, in memory and past `spool_size` in a file
-#   Uses:  limits, memory, chunk, multipart
+#   Uses:  limits, trouble, memory, chunk, multipart
 #   Never: what the content means
 #   Holds: no more is kept than has arrived; a length that was only announced costs nothing
 
@@ -121,6 +121,7 @@ cdef bint body_keep(body_t* body, const uint8_t* data, size_t size) noexcept nog
             return False
     else:
         if body.size + size > body.room and not body_reserve(body, size):
+            memory_note_refusal()
             body.status = body_oom_status
             return False
         memcpy(body.block + body.size, data, size)
@@ -170,6 +171,7 @@ cdef bint body_spool(body_t* body) noexcept nogil:
     cdef uint64_t size = body.size
     body.spool_fd = body_open_nameless(body_spool_dir)
     if body.spool_fd < 0:
+        trouble_note(TROUBLE_SPOOL, errno)
         body.status = body_oom_status
         return False
     body_spool_count += 1
@@ -191,6 +193,7 @@ cdef bint body_write(body_t* body, const uint8_t* data, size_t size) noexcept no
         if written < 0 and errno == EINTR:
             continue
         if written <= 0:
+            trouble_note(TROUBLE_SPOOL_WRITE, errno if written < 0 else ENOSPC)
             body.status = 507              # the disk is full, or broken
             return False
         data += written

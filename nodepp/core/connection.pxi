@@ -1,7 +1,7 @@
 # core/connection.pxi — a slot's life: what it waits for, what it keeps, how it ends
 #   Owns:  states and their deadlines, input cut into requests, flushing, closing
-#   Uses:  limits, clock, memory, tables, deadline, poller, transport, output, parser,
-#          body, request, accesslog
+#   Uses:  limits, clock, memory, tables, deadline, poller, transport, output, parser, body,
+#          request, accesslog
 #   Never: which handler answers; the decision what to do next is the loop's
 #   Holds: IDLE owns no buffer; what is watched follows from the state
 
@@ -28,6 +28,7 @@ cdef struct stats_t:
     uint64_t refused_full, refused_memory, accept_pauses, turns, busy_ns
     uint64_t timeouts_header, timeouts_body, timeouts_send, timeouts_idle
     uint64_t detached_requests, blocked
+    uint64_t cut                       # at the end of the grace time, amid a request or an answer
 
 cdef stats_t stats
 
@@ -149,7 +150,7 @@ cdef int connection_next(connection_t* c, input_t* input, request_t** ready) noe
         # What came before and what has come now, in one block; parsing goes on where it stopped.
         if not request_append(r, input.at, input.end - input.at):
             c.request = NULL
-            return connection_refuse(input, r, 503)
+            return connection_refuse_full(input, r)
         input.at = input.end
         outcome = parser_run(&r.head, r.block, r.block_size)
         if outcome == PARSER_INCOMPLETE:
@@ -177,6 +178,12 @@ cdef int connection_refuse(input_t* input, request_t* r, uint16_t status) noexce
     return CONNECTION_REFUSED
 
 
+cdef int connection_refuse_full(input_t* input, request_t* r) noexcept nogil:
+    """There is no memory for what has come."""
+    memory_note_refusal()
+    return connection_refuse(input, r, 503)
+
+
 cdef void connection_drop_holder(input_t* input) noexcept nogil:
     if input.holder != NULL:
         request_release(input.holder)
@@ -189,7 +196,7 @@ cdef int connection_keep_head(connection_t* c, input_t* input, request_t* r) noe
     if own == NULL or not request_append(own, input.at, input.end - input.at):
         if own != NULL:
             request_release(own)
-        return connection_refuse(input, r, 503)
+        return connection_refuse_full(input, r)
     request_copy_head(&own.head, &r.head)
     own.begun_ns = r.begun_ns
     request_release(r)
@@ -216,7 +223,7 @@ cdef int connection_begin_body(connection_t* c, input_t* input, request_t* r) no
         return connection_refuse(input, r, r.body.status)
     own = request_own(r)
     if own == NULL:
-        return connection_refuse(input, r, 503)
+        return connection_refuse_full(input, r)
     request_release(r)
     c.request = own
     if r.head.said & SAID_CONTINUE and r.head.minor and available == 0:

@@ -1,7 +1,7 @@
 # core/deliver.pxi — a public file as the answer to GET or HEAD
 #   Owns:  200, 206, 304, 301, and why it is 406, 412 or 416
 #   Uses:  limits, scan, clock, tables, file, output, response, precondition, ranges, statics,
-#          dispatch, admit, asked
+#          dispatch, admit, asked, telling
 #   Never: which resource is meant
 #   Holds: a Resource is held as long as its lines are being copied; its body until it has left
 
@@ -79,7 +79,7 @@ cdef tuple deliver_open(Resource resource):
         return now, opened, 200
     except BaseException as problem:
         dispatch_keep(problem)
-        dispatch_log_problem(resource.path, problem)
+        telling_of_file(resource.path, problem)
     return resource, None, 503
 
 

@@ -1,19 +1,22 @@
 # core/download.pxi — a file from the disk, while the disk takes its time
 #   Owns:  the state READING_AHEAD: how a connection gets into it and out again
-#   Uses:  limits, tables, deadline, poller, file, readahead, output, connection, dispatch, loop
+#   Uses:  limits, clock, tables, deadline, poller, file, readahead, output, connection, dispatch,
+#          loop
 #   Never: reading the disk; the helper does
 #   Holds: whoever leaves the state, in whatever way, leaves no job behind
 
 cdef bint download_watched             # the helper is there, and its pipe is watched
-cdef bint download_unhelped            # it could not be had, which has been logged
+cdef int64_t download_retry_ms         # it could not be had, and is asked for again then; else 0
 
 cdef enum:
     DOWNLOAD_KEY = 0x7FFFFFFE          # of the helper's pipe
+    DOWNLOAD_RETRY_MS = 60000          # a shortage of threads or descriptors may be over
 
 
 cdef void download_open() noexcept:
-    global download_watched, download_unhelped, readahead_count
-    download_watched = download_unhelped = False
+    global download_watched, download_retry_ms, readahead_count
+    download_watched = False
+    download_retry_ms = 0
     readahead_count = 0
 
 
@@ -37,21 +40,25 @@ cdef int download_wait(connection_t* c) except -1:
 
 
 cdef bint download_has_helper() except -1:
-    """Starts it when it is needed for the first time."""
-    global download_watched, download_unhelped
+    """Starts it when it is needed for the first time, and after a shortage."""
+    global download_watched, download_retry_ms
     cdef int fd
     if download_watched:
         return True
-    if download_unhelped:
+    if clock_now_ms < download_retry_ms:
         return False
     fd = readahead_open()
     download_watched = fd >= 0 and poller_can_watch(fd) \
         and poller_add(fd, DOWNLOAD_KEY, POLLER_READ) == 0
-    if not download_watched:
-        download_unhelped = True
-        readahead_close()
-        dispatch_log(2, "no thread for reading ahead: a slow disk will be waited for")
-    return download_watched
+    if download_watched:
+        if download_retry_ms:
+            dispatch_log(2, "a thread reads ahead from now on: a slow disk is not waited for")
+        return True
+    readahead_close()
+    if download_retry_ms == 0:
+        dispatch_log(2, "no thread for reading ahead: a slow disk is waited for until there is one")
+    download_retry_ms = clock_now_ms + DOWNLOAD_RETRY_MS
+    return False
 
 
 cdef int download_go_on() except -1:

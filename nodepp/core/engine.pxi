@@ -3,7 +3,7 @@
 #   Uses:  limits, scan, clock, fork, memory, tables, deadline, poller, transport, readahead,
 #          output, address, body, snapshot, listener, rules, store, accesslog, connection, queue,
 #          route, headers, locate, dispatch, visit, suspect, settle, admit, compress, timer, reader,
-#          loop, download, house, child
+#          telling, loop, download, house, child
 #   Never: a request
 #   Holds: one engine is open per process at most, and a turn is never nested
 
@@ -402,6 +402,7 @@ cdef int engine_open_rooms(Engine engine, list listeners) except -1:
     poller_open(kind, engine.settings.get("selector_factory"))
     output_open()
     connection_open_buffers()
+    telling_open(len(listeners) > 0)
     listener_open(listeners)
     loop_wakeup_fd = engine.settings.get("wakeup_fd", -1)
     if loop_wakeup_fd >= 0 and poller_add(loop_wakeup_fd, LOOP_KEY_WAKEUP, POLLER_READ) < 0:
@@ -416,6 +417,7 @@ cdef int engine_close_rooms() except -1:
     if tables_connection != NULL:
         house_empty()
     listener_close()
+    telling_close()
     accesslog_set(None, ACCESSLOG_OFF)
     timer_close()
     reader_close()
@@ -451,7 +453,8 @@ cdef dict engine_stats(Engine engine):
         busy_ns=stats.busy_ns, average_us=stats.busy_ns / 1000.0 / answered,
         buffer_memory_used=memory_used, buffer_memory_high_water=memory_high_water,
         turns=stats.turns, accept_pauses=stats.accept_pauses, poller=engine.poller,
-        blocked=stats.blocked, uptime_s=clock_now_ms / 1000.0 - engine_started_s)
+        blocked=stats.blocked, cut=stats.cut, draining=house_draining_count,
+        uptime_s=clock_now_ms / 1000.0 - engine_started_s)
     if visit_table is not None:
         figures.update(store_stats(visit_table))
     return figures

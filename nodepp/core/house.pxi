@@ -1,15 +1,15 @@
 # core/house.pxi — what a turn does beside answering: who comes in, who has to go
 #   Owns:  accepting, deadlines that have passed, the end of starvation, stopping
-#   Uses:  limits, clock, tables, deadline, poller, transport, output, address, response,
+#   Uses:  limits, clock, trouble, tables, deadline, poller, transport, output, address, response,
 #          listener, connection, dispatch, loop
 #   Never: requests
 #   Holds: whoever is sent away is told why, if he can still hear it
 
 cdef int64_t house_cut_ms              # while stopping: when the rest is cut
+cdef uint32_t house_draining_count     # connections when the last one had been accepted
 cdef bint house_swept                  # idle connections have been closed
 cdef bint house_doors_open             # while stopping: listeners are still to be closed
 cdef uint32_t house_capacity           # connections before the reserve begins
-cdef int64_t house_full_logged_ms
 cdef bint house_guarded                # there is one of them
 cdef bint house_expels                 # they are new: whoever is connected is to be looked at
 
@@ -32,7 +32,7 @@ cdef int house_accept(int index) except -1:
             return 0
         elif fd == TRANSPORT_EXHAUSTED:
             stats.accept_pauses += 1
-            dispatch_log(2, "out of file descriptors: accepting is paused (raise ulimit -n)")
+            trouble_note(TROUBLE_ACCEPT, errno)
             listener_park()
             return 0
         elif fd == TRANSPORT_BROKEN:
@@ -45,20 +45,25 @@ cdef int house_accept(int index) except -1:
 cdef int house_welcome(int fd, const peer_t* peer) except -1:
     """A slot for the peer; without one, 503 and Retry-After."""
     cdef connection_t* c = NULL
+    cdef int trouble = TROUBLE_CONNECTIONS
     if unlikely_(house_guarded) and house_refuses(peer):
         stats.blocked += 1
         transport_close(fd)
         return 0
-    if poller_can_watch(fd):
+    if not poller_can_watch(fd):
+        trouble = TROUBLE_WATCH
+        transport_set_errno(EMFILE)    # select: the number is too high, though slots are free
+    elif tables_used_count < tables_slot_count:
+        trouble = TROUBLE_WATCH        # if it is not watched, the poller has said why
         c = connection_begin(fd, peer)
     if c == NULL:
-        house_note_full()
+        house_note_full(trouble, errno if trouble == TROUBLE_WATCH else 0)
         transport_send_once(fd, HOUSE_FULL, strlen(HOUSE_FULL))
         return 0
     if tables_used_count <= house_capacity:
         return 0
     # A slot of the reserve: only to be told, and to have the time to hear it.
-    house_note_full()
+    house_note_full(TROUBLE_CONNECTIONS, 0)
     c.closing = c.linger = True
     output_begin()
     response_queue_brief(503, True)
@@ -107,18 +112,10 @@ cdef int house_expel() except -1:
     return 0
 
 
-cdef int house_note_full() except -1:
+cdef void house_note_full(int cause, int number) noexcept:
     stats.refused_full += 1
     stats.status_class[5] += 1
-    if clock_now_ms - house_full_logged_ms > 1000:
-        house_stamp()
-        dispatch_log(2, f"the table of {house_capacity} connections is full: answering 503")
-    return 0
-
-
-cdef void house_stamp() noexcept:
-    global house_full_logged_ms
-    house_full_logged_ms = clock_now_ms
+    trouble_note(cause, number)
 
 
 cdef int house_expire() except -1:
@@ -145,6 +142,7 @@ cdef int house_time_out(connection_t* c) except -1:
         status = 408
     elif c.state == CONNECTION_STARVED:
         status = 503
+        trouble_note(TROUBLE_BUDGET, 0)
     elif c.state != CONNECTION_LINGERING:
         stats.timeouts_send += 1
     if status == 0:
@@ -194,13 +192,14 @@ cdef inline bint house_cuts() noexcept nogil:
 
 cdef int house_close_doors() except -1:
     """Whoever has been accepted by the kernel was promised an answer, as far as there are slots."""
-    global house_doors_open
+    global house_doors_open, house_draining_count
     cdef uint32_t rounds = limits.connection_count_max // ACCEPT_COUNT_TURN + 1
     cdef int i
     house_doors_open = False
     for i in range(listener_count):
         while rounds and listener_table[i].watched and house_accept(i):
             rounds -= 1
+    house_draining_count = tables_used_count
     listener_close()
     return 0
 
@@ -225,6 +224,8 @@ cdef int house_stop_step() except -1:
         if c.state == CONNECTION_FREE:
             continue
         if cut:
+            # IDLE has said nothing yet, and LINGERING has its answer: they lose nothing.
+            stats.cut += c.state != CONNECTION_IDLE and c.state != CONNECTION_LINGERING
             loop_close(c)
         elif c.state == CONNECTION_IDLE:
             house_sweep(c)

@@ -1,8 +1,8 @@
 # core/loop.pxi — one turn: wait, accept, advance each ready connection, expire
 #   Owns:  the order of things; what each outcome leads to; stopping
-#   Uses:  limits, clock, pulse, fork, tables, deadline, poller, transport, readahead, output,
-#          response, listener, request, accesslog, connection, queue, dispatch, visit, parting,
-#          stream, timer, reader, download, house
+#   Uses:  limits, clock, pulse, trouble, fork, memory, tables, deadline, poller, transport,
+#          readahead, output, response, listener, request, accesslog, connection, queue, dispatch,
+#          visit, parting, stream, timer, reader, telling, download, house
 #   Never: how a thing is done
 #   Holds: a turn never waits for one connection, and none gets more than its share of it
 
@@ -48,6 +48,8 @@ cdef int loop_turn(int timeout_ms) except -1:
     listener_resume(False)
     if unlikely_(connection_draining):
         house_stop_step()
+    if unlikely_(trouble_waits):
+        telling_turn()
     accesslog_turn()
     stats.busy_ns += clock_read_ns() - busy_ns
     return count
@@ -213,6 +215,7 @@ cdef int loop_keep_input(connection_t* c, input_t* input) noexcept:
         c.linger = True                # RFC 9112 §9.6: a close now could reset the answer away
     elif left and not connection_hold(c, input):
         stats.refused_memory += 1
+        memory_note_refusal()
         c.closing = c.linger = True
     connection_drop_holder(input)
     return 0

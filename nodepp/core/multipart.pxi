@@ -1,7 +1,7 @@
 # core/multipart.pxi — where are the parts of a form, and what do their heads say?
 #   Owns:  the delimiters of RFC 2046, found while the body comes in; the table of parts; the
 #          grammar of part heads and their parameters, RFC 7578
-#   Uses:  limits, scan
+#   Uses:  limits, scan, trouble
 #   Never: Python objects, the content of a part, where the body is kept
 #   Holds: what is found does not depend on the pieces in which the body came; no byte is looked
 #          at twice but by memchr
@@ -215,6 +215,7 @@ cdef int multipart_add_part(multipart_t* m) noexcept nogil:
         room = 2 * m.part_room if m.part_room else MULTIPART_PART_ROOM
         parts = <multipart_part_t*>realloc(m.parts, room * sizeof(multipart_part_t))
         if parts == NULL:
+            trouble_note(TROUBLE_MEMORY, ENOMEM)
             return 503
         m.parts = parts
         m.part_room = room

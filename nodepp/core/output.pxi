@@ -252,6 +252,7 @@ cdef pending_t* output_detach(size_t sent) noexcept:
     cdef size_t header = sizeof(pending_t) + output.piece_count * sizeof(piece_t)
     cdef pending_t* rest = <pending_t*>memory_overdraw(header + copied)
     if rest == NULL:
+        memory_note_refusal()
         return NULL
     rest.taken = header + copied
     rest.count = output.piece_count

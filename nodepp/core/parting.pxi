@@ -1,8 +1,8 @@
 # core/parting.pxi — sessions that end, and whom that is told
 #   Owns:  ending a session with its hooks; the share of a turn that looks for those that are over;
 #          who gives way when the table is full
-#   Uses:  limits, clock, lock, pulse, fork, tables, vault, wheel, session, mend, expiry, cookie,
-#          context, current, dispatch, store, visit, personal, entry
+#   Uses:  limits, clock, lock, pulse, trouble, fork, tables, vault, wheel, session, mend, expiry,
+#          cookie, context, current, dispatch, store, visit, personal, entry
 #   Never: a session that a request is being given: it is noted, and ends when that has been done
 #   Holds: who ends a session does so once, and tells after it has gone
 
@@ -17,7 +17,6 @@ cdef struct parting_t:              # found to be over while looking
 cdef parting_t parting_noted[2 * COOKIE_MATCH_MAX]
 cdef int parting_noted_count
 cdef bint parting_behind                 # sessions that are over wait for the next turn
-cdef int64_t parting_full_logged_ms      # when it was said last that the table is full
 
 
 cdef void parting_note(uint32_t slot, const uint8_t* id) noexcept nogil:
@@ -170,11 +169,6 @@ cdef bint parting_make_room(bint for_login) except -1:
 
 
 cdef int parting_note_full() except -1:
-    """Counted each time, said once a second."""
-    global parting_full_logged_ms
     store_count_refused(visit_vault)
-    if clock_now_ms - parting_full_logged_ms > 1000:
-        parting_full_logged_ms = clock_now_ms
-        dispatch_log(2, f"the table of {visit_vault.capacity} sessions is full: answering 503 "
-                        "(maxSessions)")
+    trouble_note(TROUBLE_SESSIONS, 0)
     return 0

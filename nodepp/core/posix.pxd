@@ -6,7 +6,7 @@ from posix.types cimport off_t
 cdef extern from "<errno.h>" nogil:
     int errno
     int EAGAIN, EWOULDBLOCK, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED, EPROTO, EPERM
-    int ENOSYS, ENOSPC, ECONNRESET, EPIPE, EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP
+    int ENOSYS, ENOSPC, ECONNRESET, EIO, EPIPE, EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP
 
 
 cdef extern from "<time.h>" nogil:

@@ -1,6 +1,6 @@
 # core/stream.pxi — answers whose length nobody knows yet
 #   Owns:  pulling an iterator, the chunked coding of its pieces, its close()
-#   Uses:  limits, scan, clock, pulse, fork, tables, output, response, request, connection,
+#   Uses:  limits, scan, clock, pulse, fork, memory, tables, output, response, request, connection,
 #          context, reply, current, dispatch, settle, result
 #   Never: more than one share per turn: others are waiting
 #   Holds: an iterator that was begun is closed exactly once, whoever ends it
@@ -118,6 +118,7 @@ cdef int stream_begin(connection_t* c, request_t* r, Request req) except -1:
         stream_end(c, r, req)
         c.cut = c.closing = True
         stats.refused_memory += 1
+        memory_note_refusal()
         return 0
     req.r = own
     c.stream = <PyObject*>req

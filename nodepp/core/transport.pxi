@@ -1,6 +1,6 @@
 # core/transport.pxi — bytes in and out of a socket
 #   Owns:  accept, recv, send, sendfile, close, and what their failures mean
-#   Uses:  limits, fork, memory
+#   Uses:  limits, trouble, fork, memory
 #   Never: HTTP; which slot a socket belongs to
 #   Holds: no call here blocks or raises a signal
 
@@ -154,6 +154,8 @@ cdef ssize_t transport_send_file(int fd, int file, uint64_t offset, size_t size)
         return sent
     if sent < 0 and (errno == EAGAIN or errno == EWOULDBLOCK or errno == EINTR):
         return TRANSPORT_AGAIN
+    if sent < 0 and errno == EIO:
+        trouble_note(TROUBLE_READ, EIO)    # the disk's failure; a peer's has other numbers
     return TRANSPORT_CLOSED
 
 

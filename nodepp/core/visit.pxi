@@ -49,11 +49,10 @@ cdef uint8_t* visit_scratch            # data of one session; one owner at a tim
 cdef int visit_open_room(SessionTable table, dict settings, host) except -1:
     """Takes the settings of an engine that opens."""
     global visit_table, visit_vault, visit_scratch, visit_connection, vault_in_use
-    global visit_warm, parting_full_logged_ms, parting_noted_count, parting_behind
+    global visit_warm, parting_noted_count, parting_behind
     events = getattr(host, "session_events", frozenset())
     visit_now.number = visit_shown.number = 0
     visit_warm = False
-    parting_full_logged_ms = clock_now_ms - 10000
     parting_noted_count = 0
     parting_behind = False
     expiry_open()

@@ -8,6 +8,7 @@ import os
 import stat
 
 from .entry import YEAR_S
+from .refresh import OUT_OF
 from .tree import disk_etag, signature_of
 
 TYPE_CHECKING = False
@@ -26,14 +27,16 @@ class Disk:
 
     def open(self, resource: Resource) -> Optional[tuple[Resource, File]]:
         """The file, and what is to be said of it: the resource itself, or a fresh one when the file
-        was replaced meanwhile. None when it is no file any more, cannot be read, or is now a link
-        out of its folder.
+        was replaced meanwhile. None when it is no file any more, may not be read, or is now a link
+        out of its folder. OSError: it is there, and the machine cannot open it for now.
         """
         file = resource.path
         try:
             # O_NONBLOCK: a FIFO in the file's place must not hold the server.
             fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
+        except OSError as error:
+            if error.errno in OUT_OF:
+                raise
             self._look_again(file)
             return None
         try:
