@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     Done = Callable[[Place, bytes, str], None]
     Log = Callable[[int, str], None]
 
-ERR = 1
+ERR, WAR = 1, 2
 
 # For one process, in real time. A MiB takes 2 to 4 s when nobody else wants the processor; what
 # takes longer is a text that the renderer cannot cope with. Past it: killed, the old pages stay.
 RENDER_S_MAX = 120.0
+SOON_S = 0.001  # when this turn is over
 NICENESS = 5  # answers come first
 
 # -I -S -B as for the process that compresses (statics/compressor.py).
@@ -50,6 +51,7 @@ class Renderer:
         self.engine = engine
         self.log = log
         self.done = done
+        self._is_short = False  # no process could be had, which has been said
         self._waiting: dict[Place, bytes] = {}
         self._batch: list[Place] = []  # what the process has
         self._process = -1
@@ -75,12 +77,18 @@ class Renderer:
         try:
             self._process, self._source = _spawn([_paths(), *texts.values()])
         except (OSError, AttributeError) as exc:  # no processes left, or no posix_spawn: then here
-            self.log(ERR, f"snippets: no process to render Markdown: {exc}")
+            if not self._is_short:
+                self.log(ERR, f"snippets: no process to render Markdown: {exc}. The server does it"
+                              " until there is one, and answers wait meanwhile")
+            self._is_short = True
             # Not at once: whoever adds a text has not taken note of it yet.
-            self.engine.later(0.0, lambda: self._render_here(texts))
+            self.engine.later(SOON_S, lambda: self._render_here(texts))
             return
         self._owner = os.getpid()
         forks.own(self._source)
+        if self._is_short:
+            self._is_short = False
+            self.log(WAR, "snippets: a process renders Markdown again")
         self._batch = list(texts)
         self._batch_count += 1
         number = self._batch_count

@@ -456,10 +456,21 @@ def test_tending_removes_the_longest_unused_above_the_bound(cache, folder, monke
 
 
 class Engine:
-    """As much of an engine as the compressor needs: readers."""
+    """As much of an engine as the compressor needs: readers, and what comes later."""
 
     def __init__(self):
         self.readers = {}
+        self.later_calls = []
+
+    def later(self, seconds, callback):
+        self.later_calls.append((seconds, callback))
+
+    def come_again(self):
+        """Calls what was to come later, and gives the seconds until then."""
+        (seconds, callback) = self.later_calls.pop()
+        assert not self.later_calls
+        callback()
+        return seconds
 
     def add_reader(self, fd, callback):
         assert fd not in self.readers
@@ -648,7 +659,7 @@ def test_a_process_that_is_killed_is_logged_once_and_followed_by_another(make, e
     assert "died over a body of" in log[0]
 
 
-def test_a_process_that_dies_again_and_again_is_given_up(make, engine, log):
+def test_after_processes_that_die_again_and_again_one_is_tried_later(make, engine, log):
     it = make()
     for number in range(10):
         body = PAGE * 30 + b"%d" % number
@@ -662,23 +673,30 @@ def test_a_process_that_dies_again_and_again_is_given_up(make, engine, log):
         kills += 1
         engine.until(lambda process=process: process not in it._processes)
     assert kills == 1 + compressor.RESTART_COUNT_MAX
-    assert it.pending == 0
     assert len(log) == 2
-    assert "stay as they are" in log[1]
+    assert "died again and again" in log[1]
     it.add(content_key(b"more"), PAGE)
-    assert it.pending == 0
+    assert it._processes == []             # not before the pause is over
+    assert engine.come_again() == compressor.PAUSE_S
+    engine.until(lambda: is_over(it))
+    assert content_key(b"more") in it.found
+    assert len(log) == 3
+    assert "compresses again" in log[2]
 
 
-def test_an_interpreter_that_does_not_start_is_given_up(make, engine, log, monkeypatch):
+def test_an_interpreter_that_does_not_start_is_tried_less_often(make, engine, log, monkeypatch):
     monkeypatch.setattr(coderprocess, "_PROGRAM", "raise SystemExit(3)")
     it = make()
     it.add(content_key(PAGE), PAGE)
     it.begin(engine)
-    engine.until(lambda: not it._processes)
-    assert it.pending == 0
+    for pause_s in (1, 2, 4):
+        engine.until(lambda: not it._processes)
+        assert engine.come_again() == pause_s * compressor.PAUSE_S
+    assert it.pending == 1
     assert it.found == {}
     assert "did not start" in log[0]
-    assert len(log) == 2
+    assert "died again and again" in log[1]
+    assert len(log) == 2                   # said once
 
 
 @pytest.mark.parametrize("executable", ["", "/missing/python"])
@@ -687,7 +705,7 @@ def test_an_interpreter_that_is_not_there_is_logged(make, engine, log, monkeypat
     it = make()
     it.add(content_key(PAGE), PAGE)
     it.begin(engine)
-    assert it.pending == 0
+    assert it.pending == 1                 # it is tried again later
     assert "no process to compress" in log[0]
 
 
@@ -699,7 +717,7 @@ def test_a_descriptor_that_the_poller_has_no_room_for_is_logged(make, engine, lo
     it = make()
     it.add(content_key(PAGE), PAGE)
     it.begin(engine)
-    assert it.pending == 0
+    assert it.pending == 1                 # it is tried again later
     assert it._processes == []
     assert "no process to compress" in log[0]
 

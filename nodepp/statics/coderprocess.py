@@ -178,6 +178,7 @@ class Process:
             self.owner.complain(bytes(record).decode("utf-8", "replace"))
         elif kind == b"H":
             self.is_ready = True
+            self.owner.started()
             theirs = bytes(record).decode().split("\0")
             ours = [coder_id(coding) for coding in CODINGS]
             if theirs != ours:

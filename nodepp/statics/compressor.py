@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 ERR, WAR, INF, DBG = 1, 2, 3, 4
 
-RESTART_COUNT_MAX = 3  # times that a process which died is followed by another
+RESTART_COUNT_MAX = 3  # times that a process which died is followed by another at once
+# After that, and when none can be had (no descriptors, no memory, no processes), the bodies wait:
+# such a shortage ends. Each attempt costs a process, so the pause doubles.
+PAUSE_S = 30.0
+PAUSE_S_MAX = 3600.0
 ORDER_SPARE_COUNT = 1000  # places of bodies that were dropped; more are cleared away
 
 
@@ -44,6 +48,8 @@ class Compressor:
         self.done = done
         self.engine: Any = None
         self.restart_count = 0
+        self.is_paused = False  # no process can be had: another is tried later
+        self._pause_s = 0.0  # 0: the last one that was tried has started
         # What waits: the bodies, and their order: the smallest first, then the oldest. A body that
         # was dropped leaves its place in the order until that is worked off.
         self._bodies: dict[str, tuple[int, bytes]] = {}  # key → number, body
@@ -60,12 +66,12 @@ class Compressor:
 
     def add(self, key: str, body: bytes) -> None:
         """Queues a body (which is not copied); nothing when its key is under way already."""
-        if key in self._keys or self.restart_count > RESTART_COUNT_MAX:
+        if key in self._keys:
             return
         self._keys.add(key)
         self._put(len(body), self._number, key, body)
         self._number += 1
-        if self.engine is not None:
+        if self.engine is not None and not self.is_paused:
             if not self._processes:
                 self._start(idle=True)
             else:
@@ -83,7 +89,8 @@ class Compressor:
     def begin(self, engine: Any) -> None:
         """Goes on in the background from now on."""
         self.engine = engine
-        if self._bodies or (self.cache is not None and self.cache.is_due()):
+        self._go_on()
+        if self._is_wanted():
             self._start(idle=True)
 
     def run(self) -> None:
@@ -91,8 +98,10 @@ class Compressor:
         select = library("select")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         try:
+            self._go_on()
             for _ in range(min(cores or 1, len(self._bodies))):
-                self._start(idle=False)
+                if not self.is_paused:
+                    self._start(idle=False)
             while self._processes:
                 waiting = select.poll()
                 found = {process.source: process for process in self._processes}
@@ -107,7 +116,8 @@ class Compressor:
         """Ends the process, whatever it does; forgets what waits. Nothing is left over."""
         self.engine = None
         self._kill()
-        self._forget()
+        self._bodies.clear()
+        self._order.clear()
         self._keys.clear()
 
     # For Process.
@@ -132,6 +142,13 @@ class Compressor:
         found = self._bodies.get(place[2])
         return found is not None and found[0] == place[1]
 
+    def started(self) -> None:
+        """A process has said hello."""
+        if self._pause_s:
+            self._pause_s = 0.0
+            self.log(WAR, "static: a process compresses again"
+                          f" ({len(self._bodies):,} bodies have waited for it)")
+
     def finished(self, key: str, codings: dict[str, Optional[bytes]]) -> None:
         """A body is done with, as far as it will be."""
         self._keys.discard(key)
@@ -153,7 +170,7 @@ class Compressor:
             self.restart_count = 0
         else:
             self._died(process, blamed)
-        if self._bodies and not self._processes and self.restart_count <= RESTART_COUNT_MAX:
+        if self._bodies and not self._processes and not self.is_paused:
             self._start(process.idle)
         if blamed is not None:
             self.finished(blamed[2], {})
@@ -162,20 +179,34 @@ class Compressor:
         how = "did not start" if not process.is_ready else "died"
         what = f" over a body of {blamed[0]} bytes, which is left as it is" if blamed else ""
         self.restart_count += 1
-        if self.restart_count == 1:
+        if self.restart_count == 1 and not self._pause_s:
             self.log(WAR, f"static: the process that compresses {how}{what}")
         if self.restart_count > RESTART_COUNT_MAX and not self._processes:
-            self._give_up("the process that compresses died again and again")
+            self._pause("the process that compresses died again and again")
 
-    def _give_up(self, reason: str) -> None:
-        self.restart_count = RESTART_COUNT_MAX + 1
-        self.log(ERR, f"static: {reason}: {len(self._bodies)} bodies stay as they are")
-        self._keys.difference_update(self._bodies)
-        self._forget()
+    def _pause(self, reason: str) -> None:
+        """Says so once, and tries again later; in run(), begin() does."""
+        self.is_paused = True
+        if not self._pause_s:
+            self.log(ERR, f"static: {reason}. What is not in the cache leaves as it is until there"
+                          f" is one; the next attempt is in {PAUSE_S:.0f} s")
+        self._pause_s = min(max(PAUSE_S, 2 * self._pause_s), PAUSE_S_MAX)
+        engine = self.engine
+        if engine is not None:
+            engine.later(self._pause_s, lambda: self._try_again(engine))
 
-    def _forget(self) -> None:
-        self._bodies.clear()
-        self._order.clear()
+    def _try_again(self, engine: Any) -> None:
+        if self.engine is engine and self.is_paused:
+            self._go_on()
+            if self._is_wanted():
+                self._start(idle=True)
+
+    def _is_wanted(self) -> bool:
+        return bool(self._bodies) or (self.cache is not None and self.cache.is_due())
+
+    def _go_on(self) -> None:
+        self.is_paused = False
+        self.restart_count = 0
 
     def _start(self, idle: bool) -> None:
         process = None
@@ -185,8 +216,10 @@ class Compressor:
             process.begin(self.engine)
         except (OSError, ValueError) as exc:
             if process is not None:
-                self._kill()
-            self._give_up(f"no process to compress: {getattr(exc, 'strerror', None) or exc}")
+                self._processes.remove(process)
+                process.kill()
+            if not self._processes:
+                self._pause(f"no process to compress: {getattr(exc, 'strerror', None) or exc}")
 
     def _kill(self) -> None:
         for process in self._processes:

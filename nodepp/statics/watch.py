@@ -51,6 +51,8 @@ WRITER_QUIET_S_MAX = 60.0
 FRESH_S = 5.0
 FRESH_AT_START_S = 0.3  # one write(2) takes less, also of a writer who has to wait for his turn
 READ_COUNT_MAX = 4  # reads of the queue, of some thousand notices each, to answer one question
+# Until inotify is tried again after a shortage; it doubles, for a tree of many folders takes time.
+RETRY_S_MAX = 3600.0
 FALL_BACK_LINE = "static: changes are looked for every minute, for inotify cannot be used: "
 
 
@@ -70,6 +72,8 @@ class Watcher:
         self._told: set[str] = set()  # by the scan, and not passed on yet
         self._open: set[str] = set()  # files that were being written when we asked
         self._is_due = False  # a flush will come
+        self._retry_s = 0.0  # between two attempts to have inotify back; 0: there was none yet
+        self._retry_at_s = 0.0
         self._first_s = self._last_s = 0.0  # when changes came, of those that wait
 
     def set_folders(self, folders: list[str], flat: Iterable[str] = ()) -> None:
@@ -222,6 +226,8 @@ class Watcher:
         self._told |= self._open  # is_settled() is asked again
         self._open.clear()
         self._looks.forget()
+        if self._scan is not None and time.monotonic() >= self._retry_at_s:
+            self._try_inotify()
         if self._tree is not None:
             self._tree.find_closed(WRITER_QUIET_S_MAX)
             self._told |= self._tree.changed_twins()
@@ -247,6 +253,7 @@ class Watcher:
     def _fall_back(self, reason: str) -> None:
         """Changes from now until the first look are found by reading everything again once."""
         self.log(WAR, FALL_BACK_LINE + reason)
+        self._retry_later()
         self._scan = Scan(self._scanned)
         self._scan.excluded = self.excluded
         if self._tree is not None:
@@ -256,6 +263,34 @@ class Watcher:
             if self._engine is not None:
                 self._scan.begin(self._engine)
         self._flush_soon()
+
+    def _retry_later(self) -> None:
+        self._retry_s = min(max(MINUTE_S, 2 * self._retry_s), RETRY_S_MAX)
+        self._retry_at_s = time.monotonic() + self._retry_s
+
+    def _try_inotify(self) -> None:
+        """The watches or descriptors that were short may be there again."""
+        scan, tree = self._scan, None
+        assert scan is not None
+        try:
+            from .watchtree import LimitReached, Tree
+        except ImportError:
+            self._retry_at_s = float("inf")  # this system has none
+            return
+        try:
+            tree = Tree(is_being_written)
+            tree.roots, tree.excluded = scan.roots, self.excluded
+            tree.sync()
+            self._engine.add_reader(tree.inotify.fileno(), self._readable)
+        except (LimitReached, OSError, ValueError):
+            if tree is not None:
+                tree.close()
+            self._retry_later()
+            return
+        scan.end()
+        self._tree, self._scan = tree, None
+        self._told.update(tree.roots)  # what the next look would have found
+        self.log(WAR, "static: inotify tells of changes again")
 
     def _scanned(self, files: set[str]) -> None:
         self._told |= files
