@@ -7,6 +7,7 @@ also when a later step fails.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 EXIT_USAGE = 2                  # wrong usage or configuration
 EXIT_START = 3                  # could not start
+
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)    # of what a start takes
 
 WARM_UP_S = 0.5                 # after the start, when the first visitors have their answers
 
@@ -82,8 +85,8 @@ class Server:
             # Before the application may drop privileges: afterwards a terminal or pipe of another
             # user cannot be opened.
             self._logs.open(self.config)
+            self._signals.catch()           # before long lists are read: USR1 and USR2 would end us
             self.access = AccessLists(self.config)
-            self._signals.catch()
             self.listeners = self._listen()
             self._signals.begin("the import of the application")
             site = forks.call(self.find_site, self.config)
@@ -132,7 +135,7 @@ class Server:
             access = app.host.access = self.access
             assert access is not None
             access.begin(self.engine)
-            self.engine.open([(it.socket.fileno(), it.kind) for it in self.listeners])
+            self._open_engine()
             access.follow()
             opened.begin(self.engine)
             statics.begin(self.engine)
@@ -194,6 +197,13 @@ class Server:
             raise StartError(f"The engine could not be made: {error}.") from None
         return engine
 
+    def _open_engine(self) -> None:
+        assert self.engine is not None
+        try:
+            self.engine.open([(it.socket.fileno(), it.kind) for it in self.listeners])
+        except (ValueError, MemoryError, OSError) as error:
+            raise StartError(f"The engine could not be opened: {error}.") from None
+
     # --- stopping -------------------------------------------------------------------------------
 
     def stop(self) -> None:
@@ -231,7 +241,13 @@ class Server:
         assert self.engine is not None
         self._logs.end()              # its last lines come before this one
         duration_s = time.perf_counter() - (self.stopping_since or time.perf_counter())
-        count = self.engine.stats()["requests"]
+        stats = self.engine.stats()
+        count = stats["requests"]
+        # Earlier than that, cut() has said it.
+        if stats["cut"] and duration_s * 1000 >= self.config.graceful_timeout_ms:
+            log.write(ALWAYS, f"Cut {stats['cut']:,} of {stats['draining']:,} after"
+                              f" {round(duration_s, 1):g} s: requests were not finished in time"
+                              " (gracefulTimeout).")
         log.write(ALWAYS, f"Stopped in {duration_s:.1f} s, after {counted(count, 'request')}.")
 
     # --- settings that may change ---------------------------------------------------------------
@@ -315,6 +331,12 @@ def serve(server: Server) -> int:
         return EXIT_USAGE
     except StartError as error:
         complain(str(error))
+        return EXIT_START
+    except OSError as error:
+        # A module that cannot be read for want of descriptors, a pipe that cannot be made.
+        if server.engine is not None or error.errno not in SHORTAGES:
+            raise
+        complain(f"Cannot start: {error}. Try: ulimit -n")
         return EXIT_START
     finally:
         _running_in = 0

@@ -1,5 +1,9 @@
 """What a server does when it is sent a signal: INT and TERM drain and stop, a second one of them or
-QUIT cuts, HUP reloads, USR1 reopens the logs.
+QUIT cuts, HUP reloads, USR1 reopens the logs. USR2 means nothing yet: it is ignored, with a
+line, for by default it would end the server, and tools send it to other servers.
+
+All others stay as they are. Python ignores PIPE and XFSZ, the kernel CHLD, WINCH and URG. ALRM,
+VTALRM and PROF are an application's own timers. STOP, TSTP, TTIN and TTOU are job control's.
 
 Python runs these between two steps of its own code; a pipe wakes the engine for them. A cut also
 interrupts the code of the application that is running: Cut is raised in it. Where that does not
@@ -11,6 +15,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 from . import forks
 from .errors import StartError
@@ -28,6 +33,9 @@ if TYPE_CHECKING:
     Handler = Callable[[int, Optional[FrameType]], Any]
 
 
+UNUSED_PAUSE_S = 60.0           # between two lines about a signal that means nothing
+
+
 class Signals:
     """Those of one server, from catch() to release()."""
 
@@ -39,6 +47,7 @@ class Signals:
         self._wakeup_before = -1
         self._generation = 0                # of the process whose signals they are
         self._is_interruptible = False
+        self._unused_until_s = 0.0
 
     @property
     def wakeup_fd(self) -> int:
@@ -75,6 +84,7 @@ class Signals:
             signal.SIGQUIT: self._on_cut,
             signal.SIGHUP: self._on_reload,
             signal.SIGUSR1: self._on_reopen,
+            signal.SIGUSR2: self._on_unused,
         }
         self._generation = forks.generation()
         _keep_for_children(self)
@@ -173,6 +183,13 @@ class Signals:
 
     def _on_reopen(self, number: int, frame: Optional[FrameType]) -> None:
         self.server.reopen_logs()
+
+    def _on_unused(self, number: int, frame: Optional[FrameType]) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._unused_until_s:
+            self._unused_until_s = now_s + UNUSED_PAUSE_S
+            name = signal.Signals(number).name
+            log.write(WAR, f"{name} means nothing here: ignored. HUP reloads, USR1 reopens logs.")
 
 
 _caught: Optional[Signals] = None       # those that a child gives back
