@@ -4,7 +4,7 @@ anything.
 
 from __future__ import annotations
 
-import os
+import sys
 
 from .access import AccessLists
 from .errors import RouteError, StartError
@@ -15,9 +15,12 @@ from .visitors import rule_warnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Callable
+
     from .config import Config
     from .site import Site
     from .statics import Statics
+    from .trials import Trials
 
 
 def print_statics(config: Config, site: Site) -> int:
@@ -31,40 +34,56 @@ def print_statics(config: Config, site: Site) -> int:
     return say(statics.listing())
 
 
-def check(config: Config, site: Site) -> int:
-    """Everything short of serving: settings, logs, lists, import, routes, rules, public files."""
-    for name, path in (("logFile", config.log_file), ("accessLogFile", config.access_log_file)):
-        check_log(name, path)
+def check(config: Config, find_site: Callable[[Config], Site]) -> int:
+    """Everything that a start would do short of serving. What it would refuse, and what it would
+    have to answer requests with 503 for, is told in one StartError; on_start is not called.
+    """
+    from .trials import Trials
+
+    writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        site = find_site(config)
+    finally:
+        sys.dont_write_bytecode = writes_bytecode
+    trials = Trials(config)
+    trials.try_all(site.app)
+    if trials.problems:
+        raise StartError("\n".join(trials.problems))
     for warning in config.warnings:
         log.write(WAR, warning)
     check_visitors(config, site)
     site.app.freeze()
-    site.statics.load()
+    site.statics.load(makes_cache=False)
     refuse_public(config, site.statics)
     for warning in rule_warnings(site.app, config):
         log.write(WAR, warning)
+    return say(summary(config, site, trials))
+
+
+def summary(config: Config, site: Site, trials: Trials) -> str:
+    """What was found to be fine, and what is worth knowing."""
     static = site.statics.banner()
-    fine = [f"Settings are fine: {config.conf_path or 'no npp.conf'}\n",
-            f"Application is fine: {site.text}\n"]
+    rows = [
+        f"Settings are fine: {config.conf_path or 'no npp.conf'}",
+        f"Application is fine: {site.text}",
+    ]
     if static:
-        fine.append(f"Public files are fine: {static}\n")
-    return say("".join(fine))
+        rows.append(f"Public files are fine: {static}")
+    if trials.addresses:
+        rows.append(f"Addresses are fine: {'  '.join(trials.addresses)}")
+    rows += [f"Note: {note}" for note in trials.notes]
+    return "".join(f"{row}\n" for row in rows)
 
 
 def check_visitors(config: Config, site: Site) -> None:
-    """ConfigError for a list that cannot be read, StartError for rules and session files that
-    cannot be kept. Rules that on_start adds are not seen: nothing is started.
+    """ConfigError for a list that cannot be read, StartError for rules that cannot be kept. Rules
+    that on_start adds are not seen: nothing is started.
     """
     AccessLists(config)
     try:
         site.app.auth_rules(config)
     except RouteError as error:
         raise StartError(str(error)) from None
-    check_log("sessionFile", config.session_file)
-    if config.session_file:
-        from .sessions.file import check_file
-
-        check_file(config.session_file)
 
 
 def refuse_public(config: Config, statics: Statics) -> None:
@@ -75,17 +94,3 @@ def refuse_public(config: Config, statics: Statics) -> None:
     if config.session_file and serves(statics, config.session_file):
         raise StartError(f"sessionFile={config.session_file}: it would be served with the public"
                          " files. Put it elsewhere.")
-
-
-def check_log(name: str, path: str) -> None:
-    """StartError, as at a start, for a log, or another file of the server's, that cannot be
-    written. Makes no file.
-    """
-    errno = library("errno")
-    folder = os.path.dirname(path)
-    if not path or os.access(path if os.path.exists(path) else folder, os.W_OK):
-        code = errno.EISDIR if path and os.path.isdir(path) else 0
-    else:
-        code = errno.EACCES if os.path.isdir(folder) else errno.ENOENT
-    if code:
-        raise StartError(f"{name}={path}: {os.strerror(code)}.")

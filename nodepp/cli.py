@@ -44,7 +44,7 @@ nodepp-run [APP] [options]      APP: module, module:attr, file.py, folder, or tw
   nodepp-run                    app.py or main.py of this folder, or its files as a site
   nodepp-run app:app -p 8081    the object app of module app, on another port
   nodepp-run site/ --host ::    a folder, on all addresses
-  nodepp-run --check            reads settings and application, and serves nothing
+  nodepp-run --check            tries what a start needs, and serves nothing
 
 """
 
@@ -160,10 +160,14 @@ def run(arguments: list[str], started: float) -> int:
         return site_for(words or config.app.split(), bool(options.words) and not words,
                         config, options.verbose)
 
-    if options.print_statics or options.check:
-        from .checking import check, print_statics
+    if options.check:
+        from .checking import check
 
-        return (check if options.check else print_statics)(config, find_site(config))
+        return check(config, find_site)
+    if options.print_statics:
+        from .checking import print_statics
+
+        return print_statics(config, find_site(config))
     from .server import Server, serve
 
     return serve(Server(config, find_site, read, options.verbose, started))
@@ -323,7 +327,7 @@ def help_row(key: Key) -> str:
         names = f"--[no-]{key.options[0][2:]}"
     metavar = {
         "number": " N", "size": " SIZE", "duration": " TIME", "path": " PATH", "mode": " OCTAL",
-        "texts": " ADDRESS", "text": " TEXT", "server": " TEXT", "model": " NAME",
+        "texts": " ADDRESS", "text": " TEXT", "host": " HOST", "server": " TEXT", "model": " NAME",
         "level": " LEVEL", "auth_level": " LEVEL",
         "cookie": " NAME", "page": " PATH", "choice": " " + "|".join(key.choices), "flag": "",
     }[key.kind]  # fmt: skip

@@ -36,7 +36,11 @@ def site_of(app: App, text: str, config: Config) -> Site:
 
     for attribute in ("res", "resmin", "snippets", "templates"):
         path = getattr(config, attribute)
-        if config.is_set(attribute) and path and not os.path.isdir(path):
+        if not path or os.path.isdir(path):
+            continue
+        if os.path.lexists(path):
+            log.write(WAR, f"{attribute}={path}: that is no folder: not used.")
+        elif config.is_set(attribute):
             log.write(WAR, f"{config.origins[attribute]}: there is no folder {path}.")
     tell_of_clashes()
     app.statics = Statics(app, config)

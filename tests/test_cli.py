@@ -34,6 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in cli.os.environ if name.startswith("NPP_") or name == "PORT"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
+    monkeypatch.setenv("NPP_PORT", "0")     # --check binds, and the default may be taken
     monkeypatch.chdir(tmp_path)
     if _core.FLAVOUR == "trace":
         # The coverage plugin looks for the parts of the core from the current folder.
@@ -146,7 +147,8 @@ def test_folder_and_app_dir_contradict(run, folder: Path) -> None:
 # --- settings -------------------------------------------------------------------------------------
 
 
-def test_print_config_shows_values_and_origins(run, folder: Path) -> None:
+def test_print_config_shows_values_and_origins(run, folder: Path, monkeypatch) -> None:
+    monkeypatch.delenv("NPP_PORT")
     (folder / "npp.conf").write_text("httpPort=81\napp.title=Shop\n")
     status, out, _ = run("--print-config", "--host", "::1", "-q", "--set", "maxPayload=2m")
     rows = dict(re.split(r"  +# ", line) for line in out.splitlines())
@@ -226,7 +228,8 @@ def test_application_of_the_folder_is_found(run, folder: Path, name: str) -> Non
     assert run("--check") == (
         0,
         "Settings are fine: no npp.conf\n"
-        f"Application is fine: {name[:-3]}:app from {name}  (1 route)\n",
+        f"Application is fine: {name[:-3]}:app from {name}  (1 route)\n"
+        "Addresses are fine: 127.0.0.1:0\n",
         "",
     )
 

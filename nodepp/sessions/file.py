@@ -30,6 +30,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Optional
 
+    from ..config import Config
+
     Write = Callable[[int, str], None]
 
 ERR, WAR, INF = 1, 2, 3
@@ -294,20 +296,47 @@ def _open_locked(name: str, path: str) -> int:
 
 
 def _owner_text(descriptor: int) -> str:
+    pid = _owner_pid(descriptor)
+    return f" (process {pid})" if pid else ""
+
+
+def _owner_pid(descriptor: int) -> int:
     """Which process has it, as far as the file tells: it may be one that is gone, of another
-    container, or a parent that left the lock to its child.
+    container, or a parent that left the lock to its child. 0: none.
     """
     try:
         state = State.unpack(os.pread(descriptor, STATE_SIZE, STATE_OFFSET))
         if state is None or state.is_clean or state.boot != boot_id() or state.pid <= 0:
-            return ""
+            return 0
         os.kill(state.pid, 0)
     except PermissionError:
         pass                            # it is there, and not ours
     except (OSError, OverflowError):
-        return ""
+        return 0
     assert state is not None
-    return f" (process {state.pid})"
+    return state.pid
+
+
+def user_of(name: str) -> int:
+    """The process that has the session file of that name in use, 0 if there is none."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return 0
+    try:
+        return _owner_pid(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def file_size(config: Config, declared: Optional[type]) -> int:
+    """Bytes of the file that a start would make."""
+    from .._core import SessionTable
+    from .table import slot_size
+
+    schema = getattr(declared, "__session_schema__", None)
+    data_size = slot_size(schema) if schema else config.session_data_size
+    return HEADER_SIZE + SessionTable.region_size(config.max_sessions, data_size)
 
 
 def check_file(name: str) -> None:
@@ -316,6 +345,10 @@ def check_file(name: str) -> None:
     """
     shown = f"sessionFile={name}"
     try:
+        found = os.stat(name)
+        if not stat.S_ISREG(found.st_mode):
+            raise StartError(f"{shown}: that is no regular file. Name another.")
+        _check_user(shown, found)
         _check_ours(shown, _head_of(name))
     except FileNotFoundError:
         return
@@ -354,10 +387,13 @@ def _head_of(path: str) -> bytes:
 
 def _check_owner(held: SessionFile) -> None:
     """Sessions are for the user that the server runs as, and for nobody else."""
-    found = os.fstat(held.descriptor)
+    _check_user(held.shown, os.fstat(held.descriptor))
+
+
+def _check_user(shown: str, found: os.stat_result) -> None:
     if found.st_uid != os.geteuid():
         raise StartError(
-            f"{held.shown}: it belongs to user {found.st_uid}, and this server runs as user"
+            f"{shown}: it belongs to user {found.st_uid}, and this server runs as user"
             f" {os.geteuid()}. Change its owner, or name another file.")
 
 

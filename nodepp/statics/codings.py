@@ -203,11 +203,36 @@ def _open_folder(folder: str) -> str:
     may write to it could put scripts into our pages."""
     folder = os.path.realpath(folder)
     os.makedirs(folder, 0o700, exist_ok=True)
+    _refuse_folder(folder)
+    return folder
+
+
+def why_no_cache(folder: str) -> str:
+    """Why a Cache could not be there; "" if it could. Makes nothing."""
+    folder = os.path.realpath(folder)
+    try:
+        if os.path.lexists(folder):
+            _refuse_folder(folder)
+            return ""
+        above = os.path.dirname(folder)
+        while not os.path.lexists(above):
+            above = os.path.dirname(above)
+        if not os.path.isdir(above):
+            raise NotADirectoryError(20, "Not a directory")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as exc:
+        return exc.strerror or str(exc)
+    return ""
+
+
+def _refuse_folder(folder: str) -> None:
     found = os.stat(folder)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(20, "Not a directory")
     if found.st_uid != os.geteuid():
         raise OSError("it belongs to another user")
     if found.st_mode & 0o022:
         raise OSError("others may write to it")
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise PermissionError(13, "Permission denied")
-    return folder

@@ -71,11 +71,13 @@ class Statics:
 
     # Reading.
 
-    def load(self) -> Snapshot:
+    def load(self, makes_cache: bool = True) -> Snapshot:
         """Reads everything, with the codings that the cache has. What cannot be read is a line in
-        the log.
+        the log. makes_cache: a cache that is not there yet is begun.
         """
-        if self.policy.threshold >= 0 and self.config.static_cache:
+        if self.policy.threshold >= 0 and self.config.static_cache and (
+            makes_cache or os.path.isdir(cache_folder(self))
+        ):
             from .codings import Cache
 
             self.cache = self.policy.cache = Cache(cache_folder(self), self.log)
