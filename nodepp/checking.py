@@ -8,7 +8,6 @@ import sys
 
 from .access import AccessLists
 from .errors import RouteError, StartError
-from .library import library
 from .log import WAR, log
 from .streams import say
 from .visitors import rule_warnings
