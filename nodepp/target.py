@@ -14,6 +14,7 @@ from . import forks
 from .app import App
 from .errors import NodeppError, StartError, did_you_mean
 from .library import add_folder, library
+from .plain_file import read_plain
 from .site import tell_of_clashes
 
 TYPE_CHECKING = False
@@ -42,10 +43,16 @@ class Missing(StartError):
 
 
 def discover(folder: str) -> str:
-    """The file of the application in a folder that nobody named one in; "" if there is none."""
+    """The file of the application in a folder that nobody named one in; "" if there is none.
+    StartError for one that is there and cannot be read: a greeting would be served in its place.
+    """
     for name in FILES:
-        if os.path.isfile(os.path.join(folder, name)):
-            return name
+        path = os.path.join(folder, name)
+        try:
+            if read_plain(path, 0) is not None:
+                return name
+        except OSError as error:
+            raise StartError(f"{path}: cannot be read: {error.strerror}.") from None
     return ""
 
 

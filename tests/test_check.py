@@ -210,6 +210,21 @@ def test_a_check_ends_whatever_lies_at_a_path(folder, kind, monkeypatch, capfd) 
         assert not (status and out)
 
 
+@pytest.mark.parametrize("kind", ["pipe", "broken link", "folder"])
+def test_an_application_that_cannot_be_read_is_no_empty_folder(folder, kind) -> None:
+    """A link to an application that had moved: the server greeted instead of serving it."""
+    (folder / "app.py").unlink()
+    if kind == "pipe":
+        os.mkfifo(folder / "app.py")
+    elif kind == "folder":
+        (folder / "app.py").mkdir()
+    else:
+        (folder / "app.py").symlink_to("releases/7/app.py")
+    status, out, err = check(folder)
+    assert (status, out) == (3, "")
+    assert err.startswith(f"{folder}/app.py: cannot be read: a ")
+
+
 def test_all_problems_are_told_at_once(folder: Path) -> None:
     status, _, err = check(folder, "--spool-dir", "nowhere", "--log-file", "nowhere/x.log",
                            "--host", "192.0.2.1")
