@@ -59,7 +59,7 @@ GROUPS = {
     "loop": (
         *("loop", "engine", "house", "timer", "deadline", "poller", "listener", "transport"),
         *("connection", "tables", "memory", "accesslog", "queue", "reader", "inotify"),
-        *("fork", "child"),
+        *("fork", "child", "trouble", "telling", "pulse", "watchdog", "witness", "plainlog"),
     ),
 }
 ROOM_GROUP = {room: group for group, rooms in GROUPS.items() for room in rooms}
