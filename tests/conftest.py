@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 
+import machine
 import pytest
+from hypothesis import HealthCheck, settings
 
 try:
     from nodepp import _core
@@ -13,16 +16,47 @@ except ImportError:                # the tests of pure Python rooms run without 
     _core = None
 
 
+# Each run has the same examples, and no example has to be quick: a failure is never the machine's.
+# --hypothesis-profile=search looks for new ones.
+settings.register_profile(
+    "same", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+settings.register_profile("search", settings.get_profile("same"), derandomize=False)
+settings.load_profile("same")
+
+
+def pytest_addoption(parser) -> None:
+    parser.addoption(
+        "--shuffle", metavar="SEED", help="the files in another order, and the tests in each file")
+
+
+def pytest_report_header(config) -> list[str]:
+    seed = config.getoption("--shuffle")
+    return [f"shuffled: {seed}"] if seed else []
+
+
+def pytest_collection_modifyitems(config, items) -> None:
+    """Files stay together, so that a server which a file shares is started once."""
+    seed = config.getoption("--shuffle")
+    if seed:
+        dice = random.Random(seed)
+        places = {item.path: dice.random() for item in items}
+        items.sort(key=lambda item: (places[item.path], dice.random()))
+
+
 @pytest.fixture(scope="session", autouse=True)
-def cache_home(tmp_path_factory):
-    """What servers keep between two starts (compressed files) is kept for this run only."""
-    before = os.environ.get("XDG_CACHE_HOME")
+def plain_machine(tmp_path_factory):
+    """No setting of the one who runs the tests reaches a server; what servers keep between two
+    starts (compressed files) is kept for this run only.
+    """
+    before, mask = dict(os.environ), os.umask(0o022)
+    os.environ.clear()
+    os.environ.update(machine.plain_environment(before))
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    machine.allow_descriptors()
     yield
-    if before is None:
-        del os.environ["XDG_CACHE_HOME"]
-    else:
-        os.environ["XDG_CACHE_HOME"] = before
+    os.umask(mask)
+    os.environ.clear()
+    os.environ.update(before)
 
 
 if _core is not None and hasattr(_core, "probe_balance"):
