@@ -8,6 +8,7 @@ import time
 
 import harness
 import pytest
+from waiting import until
 
 from nodepp import App, FileFlags, _core, asset
 from nodepp.statics import Options, Statics
@@ -550,10 +551,7 @@ def test_a_file_that_may_be_half_written_at_the_start_is_served_a_little_later(
     engine.open([])
     statics.begin(engine)
     try:
-        end = time.monotonic() + 20
-        while statics.snapshot.get("/a.txt") is None:
-            assert time.monotonic() < end
-            engine.turn(5)
+        until(lambda: statics.snapshot.get("/a.txt"), "the file", lambda: engine.turn(5))
         assert body(statics, "/a.txt") == b"half"
     finally:
         statics.end()

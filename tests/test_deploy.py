@@ -6,17 +6,15 @@ import gc
 import os
 import shutil
 import sys
-import time
 
 import harness
 import pytest
+import waiting
 
 from nodepp import App, _core
 from nodepp.statics import Options, Statics, watchtree
 from nodepp.statics.entry import Entry
 from nodepp.statics.tree import Walk
-
-DEADLINE_S = 60.0
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="inotify is Linux's")
 
@@ -46,18 +44,14 @@ class Site:
         return resource and resource.body
 
     def until(self, condition):
-        """Turns until this holds; the processor's seconds that took."""
-        start, cpu_s = time.monotonic(), time.process_time()
-        while not condition():
-            assert time.monotonic() < start + DEADLINE_S
-            self.engine.turn(5)
-        return time.process_time() - cpu_s
+        """Turns until this holds."""
+        waiting.until(condition, between=lambda: self.engine.turn(5))
 
     def turn_quietly(self, seconds=0.4):
         """Turns for a while, in which everything that waits is done."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end or self.statics.slices.is_busy:
-            self.engine.turn(5)
+        over = []
+        self.engine.later(max(seconds, 0.001), lambda: over.append(True))
+        self.until(lambda: over and not self.statics.slices.is_busy)
 
     def close(self):
         self.statics.end()

@@ -16,8 +16,9 @@ import sys
 import time
 
 import pytest
-from nodepprun import DEADLINE_S, Run
+from nodepprun import Run
 from responsereader import read_response
+from waiting import DEADLINE_S, Deadline
 
 CONNECTION_COUNT = 64
 ROUND_COUNT = 20                  # downloads of each connection, at least
@@ -26,7 +27,6 @@ ROUND_COUNT = 20                  # downloads of each connection, at least
 SHAPES = {"small": (CONNECTION_COUNT, ROUND_COUNT, 5000, 20, "50k"),
           "large": (10, 5, 1_200_000, 2, "2m")}
 VERSION_COUNT = 5                 # of each file that must have been seen, at least
-LATENCY_S = 10.0                  # a test's bound; the aim is one second, which is recorded
 
 # Version v of a file: its number over and over, of a length that depends on it.
 WRITER = """
@@ -173,10 +173,10 @@ def download(
     missing: set[str] = set()
     with selectors.DefaultSelector() as watch:
         readers = [Reader(server, watch, number) for number in range(connection_count)]
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = Deadline("enough versions")
         while (min(reader.round_count for reader in readers) < round_count
                or min(map(len, seen.values())) < VERSION_COUNT):
-            assert time.monotonic() < deadline, seen
+            deadline.rest_s()
             for key, _ in watch.select(1):
                 answered = key.data.read()
                 if answered is None:
@@ -242,14 +242,17 @@ def standing(tmp_path_factory):
 
 
 def latency(server: Run, path: str, body: bytes | None) -> float:
-    """Seconds until `path` is answered with this body; None: until it is not found."""
-    begin = time.monotonic()
+    """Seconds until `path` is answered with this body; None: until it is not found. The aim is one
+    second on a machine that has nothing else to do; it is recorded, and not judged.
+    """
+    begin_s = time.monotonic()
+    deadline = Deadline()
     while True:
         answer = server.get(path)
-        took = time.monotonic() - begin
         if answer.body == body or (body is None and answer.status == 404):
-            return took
-        assert took < LATENCY_S, f"{path} is {answer.status} {answer.body[:40]!r} still"
+            return time.monotonic() - begin_s
+        deadline.what = f"another body than {answer.status} {answer.body[:40]!r} of {path}"
+        deadline.rest_s()
 
 
 @pytest.mark.parametrize("size", [10, 80_000], ids=["memory", "disk"])
