@@ -1,9 +1,9 @@
 """The request as a handler sees it: every attribute, from what a client really sent."""
 
 import json
-import time
 
 import pytest
+from waiting import cpu_s
 
 from nodepp import App, HTTPError, UploadFile, current
 from nodepp.testing import Client
@@ -237,9 +237,8 @@ def test_a_cookie_of_backslashes_is_read_in_linear_time():
     """http.cookies takes 1.7 s for 15 KB of them on many a Python (CVE-2024-7592): one request a
     second would have stopped the server."""
     line = 'Cookie: a="' + "\\" * 15_000 + '"\r\n'
-    begin = time.monotonic()
     assert ask(lambda req: req.cookies["a"], fields=line) == "\\" * 7_500
-    assert time.monotonic() - begin < 0.4
+    assert cpu_s(lambda: ask(lambda req: req.cookies["a"], fields=line)) < 0.4
 
 
 def test_host_and_scheme_are_those_of_the_request():
