@@ -94,6 +94,7 @@ if _core is not None and hasattr(_core, "probe_balance"):
         yield start
         for server in servers:
             server.close()
+        servers.clear()                # pytest keeps what it gave to a test until the next one
 
     @pytest.fixture(autouse=True)
     def balance(request):

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from machine import descriptors
 from sessionfiles import (
     INF,
     NOBODY,
@@ -313,13 +314,13 @@ def test_of_pages_old_and_new_only_whole_sessions_are_made(
 
 def test_a_second_server_is_refused_and_told_who_has_the_file(start, path, tmp_path):
     opened = start()
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     with pytest.raises(StartError) as error:
         start()
     assert str(error.value) == (
         f"sessionFile={path}: another server uses it (process {os.getpid()}). Stop that one, or"
         " give this one a file of its own.")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
     assert files_of(tmp_path) == ["sessions.npp"]
     opened.close()
     start()

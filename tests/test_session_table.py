@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from machine import resident_size
 
 from nodepp import _core
 
@@ -257,15 +258,11 @@ def test_memory_per_session_is_two_copies_and_two_hundred_bytes():
 
 
 def test_a_table_of_a_million_costs_nothing_until_it_is_used():
-    def resident() -> int:
-        with open("/proc/self/statm") as stream:
-            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-    before = resident()
+    before = resident_size()
     table = _core.SessionTable(1_000_000, 1024)
     for _ in range(100):
         table.start()
-    assert resident() - before < 30 << 20
+    assert resident_size() - before < 30 << 20
     table.close()
 
 
