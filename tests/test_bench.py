@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from waiting import DEADLINE_S
 
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 
@@ -53,7 +54,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(BENCH / "run.py"), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=10 * DEADLINE_S)
 
 
 @two_cores
@@ -123,7 +124,7 @@ def loaded(bench: Any, tmp_path: Path, answer: bytes, *options: str) -> Any:
         done = subprocess.run(
             [binaries / "load", "--port", str(port), "--request", tmp_path / "request",
              "--connections", "2", "--warmup", "0.01", "--seconds", "0.01", *options],
-            input="\n\n", capture_output=True, text=True, timeout=30)
+            input="\n\n", capture_output=True, text=True, timeout=DEADLINE_S)
     finally:
         limit.kill()
         limit.wait()

@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any, Callable
 
 import pytest
+from waiting import DEADLINE_S
 
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 
@@ -56,7 +57,7 @@ def test_a_quick_run_of_sessions_gives_a_whole_result(tmp_path: Path) -> None:
     names = "session-100,session-100k,session-typed,session-add,session-member"
     command = [sys.executable, str(BENCH / "run.py"), "--quick", "--peers", "nodepp", "--no-plots",
                "--out", str(tmp_path), "--workloads", names + ",session-table,session-restart"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10 * DEADLINE_S)
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "bench.json").read_text())
     for name, table in result["workloads"].items():
@@ -122,7 +123,7 @@ def visited(bench: Any, folder: Path, port: int, cookies: list[str], *options: s
         [bench.places.BIN / "load", "--port", str(port), "--request", folder / "request",
          "--cookies", folder / "cookies", "--connections", "2", "--warmup", "0.01",
          "--seconds", "0.05", *options],
-        input="\n\n", capture_output=True, text=True, timeout=30)
+        input="\n\n", capture_output=True, text=True, timeout=DEADLINE_S)
     return json.loads(done.stdout.splitlines()[-1])
 
 
