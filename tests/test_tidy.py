@@ -309,6 +309,44 @@ def test_functions_have_seventy_lines(path: Path) -> None:
         assert count <= 70 or "Long on purpose:" in text, f"{name} has {count} lines"
 
 
+TESTS = sorted((ROOT / "tests").glob("*.py"))
+
+
+def breaches_of_peace(text: str) -> list[str]:
+    """Calls that make a test depend on how busy the machine is, or on what else runs there."""
+    lines = text.splitlines()
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        ports = [it.elts[1] for it in node.args if isinstance(it, ast.Tuple) and len(it.elts) == 2]
+        if called in ("time.sleep", "sleep") and "# sleeps:" not in lines[node.lineno - 1]:
+            found.append(f"line {node.lineno}: a sleep; see tests/waiting.py")
+        if called.endswith(".bind") and any(
+                isinstance(port, ast.Constant) and port.value != 0 for port in ports):
+            found.append(f"line {node.lineno}: a port that somebody else may have")
+    return found
+
+
+def test_tests_wait_by_asking_and_listen_where_the_kernel_says() -> None:
+    """A test that slept for as long as something takes failed on a machine that was busy."""
+    found = {path.name: breaches_of_peace(path.read_text()) for path in TESTS}
+    assert {name for name, breaches in found.items() if breaches} == {"waiting.py"}, found
+
+
+@pytest.mark.parametrize(("code", "count"), [
+    ("import time\ntime.sleep(1)\n", 1),
+    ("from time import sleep\nsleep(1)\n", 1),
+    ("import time\ntime.sleep(1)  # sleeps: a handler that blocks the loop\n", 0),
+    ("APP = 'import time; time.sleep(1)'\n", 0),
+    ("socket.bind(('127.0.0.1', 8080))\n", 1),
+    ("socket.bind(('127.0.0.1', 0))\nsocket.bind(('::1', free))\nsocket.bind(path)\n", 0),
+])  # fmt: skip
+def test_sleeps_and_fixed_ports_are_found(code: str, count: int) -> None:
+    assert len(breaches_of_peace(code)) == count
+
+
 # What takes long to import, or drags much along; exec to the first answer has 120 ms.
 SLOW = {"asyncio", "dataclasses", "email", "http", "inspect", "json", "logging", "msgspec",
         "typing", "unittest", "urllib.request"}
