@@ -12,17 +12,17 @@ import pathlib
 import selectors
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import waiting
 import wiresite
 from responsereader import Response, read_responses
+from waiting import Deadline
 
 from nodepp import _core
 
 POLLERS = ("epoll", "poll", "select", "selectors")
-DEADLINE_S = 10.0                 # of a condition that must come true: only a failing test waits
 IDLE_TURNS = 3                    # turns without an event after which the engine counts as idle
 
 METHODS_ALL = (
@@ -172,17 +172,14 @@ class Server:
     def idle(self) -> None:
         """Turns until the engine has nothing more to do."""
         quiet = 0
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = Deadline("the engine's coming to rest")
         while quiet < IDLE_TURNS:
             quiet = 0 if self.engine.turn(0) else quiet + 1
-            assert time.monotonic() < deadline, "the engine never comes to rest"
+            deadline.rest_s()
 
     def until(self, condition: Callable[[], object], what: str = "the condition") -> None:
         """Turns until `condition` holds."""
-        deadline = time.monotonic() + DEADLINE_S
-        while not condition():
-            self.engine.turn(1)
-            assert time.monotonic() < deadline, f"{what} did not come true"
+        waiting.until(condition, what, lambda: self.engine.turn(1))
 
     def stat(self, name: str):
         return self.engine.stats()[name]
@@ -245,13 +242,13 @@ class Client:
         A peer that is gone is noticed when reading.
         """
         view = memoryview(data)
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = Deadline("the server's reading")
         while view:
             try:
                 view = view[self.socket.send(view):]
             except BlockingIOError:
                 self.server.engine.turn(0)
-                assert time.monotonic() < deadline, "the server does not read"
+                deadline.rest_s()
             except (BrokenPipeError, ConnectionResetError):
                 return
 

@@ -10,13 +10,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 
 from responsereader import Response, read_responses
+from waiting import DEADLINE_S, until
 
 RUN = "from nodepp.cli import main; raise SystemExit(main())"
-DEADLINE_S = 60.0                # of the start, of an answer, of the end: the sanitizers are slow
 
 
 class Run:
@@ -81,10 +80,11 @@ class Run:
         return match
 
     def until(self, condition: Callable[[], object], what: str) -> None:
-        """Asks until it holds; each question is one to the server, so that it is no busy loop."""
-        deadline = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < deadline, f"{what} did not come true:\n{self.text}"
+        """Asks until it holds."""
+        try:
+            until(condition, what)
+        except AssertionError as problem:
+            raise AssertionError(f"{problem}; the server said:\n{self.text}") from problem
 
     def connect(self) -> socket.socket:
         return socket.create_connection(self.address, timeout=DEADLINE_S)

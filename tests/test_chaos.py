@@ -17,11 +17,11 @@ import re
 import selectors
 import socket
 import struct
-import time
 
 import harness
 import pytest
 from responsereader import read_response
+from waiting import until
 
 from nodepp import _core
 
@@ -349,10 +349,7 @@ class World:
             if self.random.random() < 0.5:
                 self.engine.stop(1000)
                 _core.probe_clock(5000)
-                deadline = time.monotonic() + harness.DEADLINE_S
-                while self.engine.connection_count and time.monotonic() < deadline:
-                    self.turn()
-                assert self.engine.connection_count == 0
+                until(lambda: not self.engine.connection_count, "the end of all", self.turn)
         with contextlib.suppress(KeyboardInterrupt):
             self.engine.close()
         for client in self.clients:

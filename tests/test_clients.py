@@ -21,11 +21,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
-
-DEADLINE_S = 60.0                # of the server's start and of each program
+from waiting import DEADLINE_S, Deadline
 
 APP = '''
 import hashlib
@@ -135,11 +133,9 @@ def address(tmp_path_factory):
 def read_port(server: subprocess.Popen) -> str:
     """From the banner's line `listen`; the banner is complete with its last line."""
     text = b""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = Deadline("the banner")
     while b"Ready in" not in text:
-        rest = deadline - time.monotonic()
-        assert rest > 0, f"no banner: {text.decode()}"
-        if select.select([server.stderr], [], [], rest)[0]:
+        if select.select([server.stderr], [], [], deadline.rest_s())[0]:
             data = os.read(server.stderr.fileno(), 65536)
             assert data, f"the server has ended: {text.decode()}"
             text += data

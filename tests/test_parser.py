@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nodepp import _core
 
-EXAMPLES = int(os.environ.get("NODEPP_EXAMPLES", "400"))    # of each property
+EXAMPLES = int(os.environ.get("NODEPP_EXAMPLES", "200"))    # of each property
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 CASES = wirecases.all_cases()

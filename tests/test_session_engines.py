@@ -6,11 +6,11 @@ from __future__ import annotations
 import os
 import random
 import select
-import time
 
 from processes import Child, at_once
 from test_session_merge import Elsewhere
 from visitors import LOGIN_HANDLERS, Visits
+from waiting import spin
 
 from nodepp import _core
 
@@ -92,9 +92,7 @@ def test_who_dies_in_the_midst_of_a_request_loses_nothing_that_was_answered():
                 assert answered[place] <= count <= answered[place] + open_[place]
             place, victim = generator.randrange(30), generator.randrange(3)
             servers[victim].socket.sendall(visitors[place].bytes_of("GET", "/count"))
-            moment_s = time.perf_counter() + generator.random() * 0.0004
-            while time.perf_counter() < moment_s:
-                pass
+            spin(generator.random() * 0.0004)
             servers[victim].close()
             open_[place] += 1
             servers[victim] = Elsewhere(table)

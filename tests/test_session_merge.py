@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from processes import Child, at_once
 from responsereader import read_responses
 from visitors import LOGIN_HANDLERS, Visitor, Visits
+from waiting import DEADLINE_S
 
 from nodepp import _core
 
@@ -58,7 +59,7 @@ class Elsewhere:
 
     def __init__(self, table) -> None:
         self.socket, theirs = socket.socketpair()
-        self.socket.settimeout(30)
+        self.socket.settimeout(DEADLINE_S)
         self.child = Child(self.serve, table, theirs)
         theirs.close()
 

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from nodepprun import RUN, Run
+from waiting import DEADLINE_S
 
 from nodepp.sessions.header import HEADER_SIZE
 
@@ -117,7 +118,7 @@ def test_a_second_server_on_the_file_does_not_start(site):
     with serve(site) as server:
         run = subprocess.run(
             [sys.executable, "-c", RUN, "app.py", "--session-file", "sessions.npp", "--port", "0"],
-            cwd=site, capture_output=True, text=True, timeout=60)
+            cwd=site, capture_output=True, text=True, timeout=DEADLINE_S)
         assert run.returncode == 3
         assert f"another server uses it (process {server.process.pid}). Stop that" in run.stderr
         assert "Traceback" not in run.stderr

@@ -18,7 +18,8 @@ import sys
 import time
 
 import pytest
-from processes import DEADLINE_S, Child
+from processes import Child
+from waiting import Deadline, spin, until
 
 from nodepp import _core
 
@@ -278,16 +279,13 @@ def test_whoever_comes_after_a_death_under_the_lock_mends_what_he_finds():
     table = _core.SessionTable(300, 1 << 20)
     ids = [table.start() for _ in range(200)]
     begun = memoryview(mmap.mmap(-1, 8)).cast("Q")
-    deadline_s = time.monotonic() + DEADLINE_S
+    deadline = Deadline("five deaths under the lock")
     while table.stats()["lock_recoveries"] < 5:
-        assert time.monotonic() < deadline_s, "nobody died holding the lock"
+        deadline.rest_s()
         begun[0] = 0
         with Child(hold_the_lock, table, ids[7], begun) as child:
-            while not begun[0]:
-                assert time.monotonic() < deadline_s
-            moment_s = time.perf_counter() + random.random() * 0.001
-            while time.perf_counter() < moment_s:
-                pass
+            until(lambda: begun[0], "the first write", lambda: None)
+            spin(random.random() * 0.001)
             child.kill()
         assert all(table.find(id) >= 0 for id in ids)
         assert table.check() == [] and len(table) == 200
