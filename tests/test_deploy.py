@@ -10,9 +10,10 @@ import sys
 import harness
 import pytest
 import waiting
+from processes import IN_THE_FRONT
 
 from nodepp import App, _core
-from nodepp.statics import Options, Statics, watchtree
+from nodepp.statics import Options, Statics, coderprocess, watchtree
 from nodepp.statics.entry import Entry
 from nodepp.statics.tree import Walk
 
@@ -59,8 +60,9 @@ class Site:
 
 
 @pytest.fixture
-def make(tmp_path):
+def make(tmp_path, monkeypatch):
     made = []
+    monkeypatch.setattr(coderprocess, "_PROGRAM", IN_THE_FRONT + coderprocess._PROGRAM)
 
     def start(**options):
         made.append(Site(tmp_path, **options))

@@ -14,6 +14,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from processes import IN_THE_FRONT
 from waiting import DEADLINE_S, Deadline, children_cpu_s, until
 
 from nodepp import _core
@@ -605,6 +606,9 @@ def test_a_named_folder_is_served_as_a_site_and_follows_its_files(start, tmp_pat
 def test_codings_come_by_and_by_and_from_the_cache_at_once(start, tmp_path: Path) -> None:
     (tmp_path / "res").mkdir()
     (tmp_path / "res" / "a.css").write_text("p { color: red }\n" * 100)
+    (tmp_path / "app.py").write_text(
+        "from nodepp.statics import coderprocess\n"
+        f"coderprocess._PROGRAM = {IN_THE_FRONT!r} + coderprocess._PROGRAM\n" + APP)
     server = start("-p", "0")
     until(lambda: coding_of(server, "/a.css") == "br")
     assert server.stop() == 0
