@@ -17,9 +17,11 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-DEADLINE_S = 30.0
-QUIET_S = 0.5                     # without an event after a page is there
-LATE_S = 0.1                      # the same, when all its requests have ended
+from waiting import DEADLINE_S
+
+QUIET_S = 5.0                     # without an event after a page is there, but not all it needs
+EXTRA_S = 0.5                     # the same, when all has ended, but not been told as on the wire
+LATE_S = 0.1                      # the same, when all is told
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
@@ -55,6 +57,12 @@ class Exchange:
     sent: dict[str, str] = field(default_factory=dict)
     failed: str = ""
     finished: bool = False
+    has_extra: bool = False          # what was on the wire has been told …
+    awaits_extra: bool = False       # … which may come after the end, or never
+
+    @property
+    def is_told(self) -> bool:
+        return self.cached or self.has_extra or not self.awaits_extra
 
 
 class Chromium:
@@ -163,16 +171,24 @@ class Chromium:
         assert "exceptionDetails" not in answer, answer
         loaded = False
         while True:
-            finished = loaded and all(each.finished for each in exchanges.values())
             # Some events come late, and some of them never: it is silent, then.
-            wait_s = (LATE_S if finished else QUIET_S) if loaded else DEADLINE_S
+            wait_s = patience_s(exchanges) if loaded else DEADLINE_S
             event = self._events.pop(0) if self._events else self._receive(wait_s)
             if not event:
                 break
+            if event.get("sessionId") != self.session:
+                continue                   # of a page that was left: its scripts go on asking
             loaded = loaded or event.get("method") == "Page.loadEventFired"
             note(exchanges, event.get("method", ""), event.get("params", {}))
         assert loaded, f"the page is not there: {exchanges}"
         return {each.path: each for each in exchanges.values()}
+
+
+def patience_s(exchanges: dict[str, Exchange]) -> float:
+    """How long a page that is there may be silent before it counts as complete."""
+    if not all(each.finished for each in exchanges.values()):
+        return QUIET_S
+    return LATE_S if all(each.is_told for each in exchanges.values()) else EXTRA_S
 
 
 def note(exchanges: dict[str, Exchange], method: str, params: dict) -> None:
@@ -202,8 +218,10 @@ def note(exchanges: dict[str, Exchange], method: str, params: dict) -> None:
         exchange.status = exchange.status or response["status"]
         exchange.fields = exchange.fields or lowered(response["headers"])
         exchange.cached = exchange.cached or response.get("fromDiskCache", False)
+        exchange.awaits_extra = params.get("hasExtraInfo", False)
     elif method == "Network.responseReceivedExtraInfo":
         exchange.status = params["statusCode"]
+        exchange.has_extra = True
         exchange.fields = lowered(params["headers"])
     elif method == "Network.loadingFinished":
         exchange.wire_size = int(params["encodedDataLength"])
