@@ -52,7 +52,7 @@ GROUPS = {
     "visits": ("cookie", "visit", "entry", "admit", "rules", "personal", "declared", "settle"),
     "sessions": (
         *("session", "index", "vault", "lock", "ident", "expiry", "store", "audit"),
-        *("guess", "address"),
+        *("guess", "address", "wheel", "mend"),
     ),
     "head": ("response", "clock", "answer"),
     "output": ("output", "format", "stream", "compress"),
