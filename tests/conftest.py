@@ -94,12 +94,12 @@ if _core is not None and hasattr(_core, "probe_balance"):
         yield start
         for server in servers:
             server.close()
-        servers.clear()                # pytest keeps what it gave to a test until the next one
 
     @pytest.fixture(autouse=True)
     def balance(request):
         """No connection, buffer, request or file is left over by any test, also if it failed."""
         yield
+        request.node.funcargs.clear()  # pytest holds it until a file's own fixtures have ended
         books = _core.probe_balance()
         if any(books.values()):
             gc.collect()
