@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 UNUSED_PAUSE_S = 60.0           # between two lines about a signal that means nothing
+SOON_S = 0.001                  # the shortest time of a timer
 
 
 class Signals:
@@ -179,10 +180,19 @@ class Signals:
 
     def _on_reload(self, number: int, frame: Optional[FrameType]) -> None:
         if self.server.engine is not None:
-            self.server.reload()
+            self._soon(self.server.reload)
 
     def _on_reopen(self, number: int, frame: Optional[FrameType]) -> None:
-        self.server.reopen_logs()
+        self._soon(self.server.reopen_logs)
+
+    def _soon(self, action: Callable[[], None]) -> None:
+        """Between two requests: now a log may be in the middle of a write, and it would be closed.
+        """
+        engine = self.server.engine
+        if engine is None or not engine.running:
+            action()
+        else:
+            engine.later(SOON_S, action)
 
     def _on_unused(self, number: int, frame: Optional[FrameType]) -> None:
         now_s = time.monotonic()
