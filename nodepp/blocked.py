@@ -112,6 +112,15 @@ def writer_of(text: str) -> int:
     return int(number) if is_ours and len(number) < 10 else 0
 
 
+def why_not_usable(path: str) -> str:
+    """Why a server would leave what lies there alone; "" if it would write it."""
+    try:
+        text = lists.read(path)
+    except OSError as error:
+        return error.strerror or str(error)
+    return "no server has written it, so it is left alone" if text and not writer_of(text) else ""
+
+
 def is_running(pid: int) -> bool:
     """Whether there is such a process, also of another user. 0 is none."""
     if not pid:

@@ -19,8 +19,8 @@ _CORE = f"{__package__}._core"
 
 
 def own(descriptor: int) -> None:
-    """A descriptor of the server's, from now until close() or disown(). -1: fine. Before the core is
-    loaded there is no server yet, and nothing is noted.
+    """A descriptor of the server's, from now until close() or disown(). -1: fine. Before the core
+    is loaded there is no server yet, and nothing is noted.
     """
     if _CORE in sys.modules:
         from ._core import fork_own

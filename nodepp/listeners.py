@@ -13,7 +13,7 @@ import stat
 
 from . import forks
 from .errors import ConfigError, StartError, shown
-from .library import library_first
+from .library import library, library_first
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -340,10 +340,9 @@ def _is_stale(path: str) -> bool:
 
 def _peer_process(sock: socket.socket) -> int:
     """Which process listens at the other end, unix(7); 0 where the system does not say."""
-    import struct
-
     if not hasattr(socket, "SO_PEERCRED"):
         return 0
+    struct = library("struct")
     try:
         pid: int = struct.unpack("3i", sock.getsockopt(
             socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))[0]

@@ -4,6 +4,7 @@ is something to say.
 
 from __future__ import annotations
 
+from .library import library, library_first
 from .log import WAR, is_own, log, short_path
 
 TYPE_CHECKING = False
@@ -31,9 +32,8 @@ def stack_lines(frame: FrameType) -> list[str]:
     """A line for each frame of the application, as in its tracebacks, the innermost last. That one
     is there always.
     """
-    import traceback
-
-    frames = list(traceback.extract_stack(frame))
+    with library_first:         # traceback imports more while it works
+        frames = list(library("traceback").extract_stack(frame))
     for index in range(len(frames) - 1, -1, -1):
         if frames[index].filename == SERVER:    # what lies above it has started the server
             frames = frames[index + 1 :]

@@ -12,6 +12,7 @@ import os
 import stat
 
 from .errors import StartError
+from .library import library
 from .listeners import AddressTaken, Listener, parse_address, try_address
 
 TYPE_CHECKING = False
@@ -42,6 +43,7 @@ class Trials:
             self._try_folder(name, getattr(config, name))
         self._try_spool()
         self._try_cache()
+        self._try_blocked()
         if config.session_file:
             self._try_sessions(app)
 
@@ -128,6 +130,15 @@ class Trials:
                 self.notes.append(f"staticCache={config.static_cache}: {problem}. Each start would"
                                   " compress all files again.")
 
+    def _try_blocked(self) -> None:
+        from .blocked import why_not_usable
+
+        path = self.config.blocked_file
+        problem = path and (why_not_written(path) or why_not_usable(path))
+        if problem:
+            self.notes.append(f"blockedFile={path}: {problem}. nodepp-run --blocked would not show"
+                              " which addresses a server blocks.")
+
     def _try_sessions(self, app: App) -> None:
         from .sessions.file import check_file, file_size, user_of
 
@@ -198,10 +209,8 @@ def _why_not_made(path: str) -> str:
 
 def why_no_spool(folder: str) -> str:
     """Why no file for a long body can be made and written there; "" if one can."""
-    import tempfile
-
     try:
-        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        with library("tempfile").TemporaryFile(dir=folder, buffering=0) as file:
             file.write(bytes(4096))         # a full disk may still take an empty file
     except OSError as error:
         return error.strerror or str(error)

@@ -731,10 +731,11 @@ def test_children_that_live_on_hold_nothing_of_a_server_and_outlive_it(
 
 
 def kept(found: dict[str, str]) -> set[str]:
-    """What the descriptors of a process lead to, without the standard streams, and without pipes
-    of which it has one end: those are multiprocessing's.
+    """What the descriptors of a process lead to, without the standard streams, also opened once
+    more for a log, and without pipes of which it has one end: those are multiprocessing's.
     """
-    places = [found[name] for name in found.keys() - {"0", "1", "2"}]
+    streams = {found[name] for name in ("0", "1", "2") if name in found}
+    places = [place for place in found.values() if place not in streams]
     return {it for it in places if not it.startswith("pipe") or places.count(it) == 2}
 
 

@@ -133,7 +133,7 @@ def test_a_check_takes_what_a_start_would_take_and_makes_nothing(start, path):
         path.write_bytes(content)
         file.check_file(str(path))
         assert path.read_bytes() == content
-    with pytest.raises(StartError, match="that is a folder"):
+    with pytest.raises(StartError, match="that is no regular file"):
         file.check_file(str(path.parent))
 
 

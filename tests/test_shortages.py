@@ -6,11 +6,11 @@ import errno
 import os
 import resource
 import sys
-import time
 from pathlib import Path
 
 import harness
 import pytest
+import waiting
 from nodepprun import Run
 
 from nodepp import _core, rendering
@@ -30,10 +30,7 @@ def engine():
 
 
 def until(engine, condition) -> None:
-    deadline = time.monotonic() + harness.DEADLINE_S
-    while not condition():
-        engine.turn(5)
-        assert time.monotonic() < deadline
+    waiting.until(condition, between=lambda: engine.turn(5))
 
 
 # --- compressing ----------------------------------------------------------------------------------

@@ -364,7 +364,7 @@ def test_starting_imports_nothing_slow() -> None:
 
 
 # Python has always loaded these, or has them built in.
-LOADED = {"os", "sys", "_frozen_importlib_external", "_weakref"}
+LOADED = {"os", "sys", "_frozen_importlib_external", "_thread", "_weakref", "faulthandler"}
 
 
 def late_imports(path: Path) -> list[str]:

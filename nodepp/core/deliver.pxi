@@ -76,6 +76,8 @@ cdef tuple deliver_open(Resource resource):
             raise TypeError("neither a Resource nor a File can be None")
         if now.file.kind != STATICS_DISK or opened.size != now.file.disk_size:
             raise ValueError("the file that was opened is not the resource")
+        if now is not resource:
+            clock_update()             # it may be newer than this turn: RFC 9110 §8.8.2.1
         return now, opened, 200
     except BaseException as problem:
         dispatch_keep(problem)
