@@ -242,10 +242,11 @@ def _open_path(path: str, create: int = 0) -> int:
 
 def _socket_of(fd: int) -> socket.socket:
     """The socket that `fd` is. A default timeout of the application would set O_NONBLOCK on it."""
-    socket = library("socket")
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(None)
+    module = library("socket")
+    timeout = module.getdefaulttimeout()
+    module.setdefaulttimeout(None)
     try:
-        return socket.socket(fileno=fd)
+        made: socket.socket = module.socket(fileno=fd)
+        return made
     finally:
-        socket.setdefaulttimeout(timeout)
+        module.setdefaulttimeout(timeout)
