@@ -34,8 +34,8 @@ class NotStarted(Exception):
 
 
 def free_port() -> int:
-    """A port that was free a moment ago. It is none of those that the kernel gives to whoever asks
-    for any port, as other programs on this machine do all the time.
+    """A port that was free a moment ago. It is none of those that the kernel gives to a
+    program that asks for any port, as others on this machine do all the time.
     """
     while True:
         port = random.choice(PORTS)

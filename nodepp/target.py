@@ -43,7 +43,7 @@ class Missing(StartError):
 
 
 def discover(folder: str) -> str:
-    """The file of the application in a folder that nobody named one in; "" if there is none.
+    """The file of the application in a folder, when none is named; "" if there is none.
     StartError for one that is there and cannot be read: a greeting would be served in its place.
     """
     for name in FILES:

@@ -55,8 +55,8 @@ class Cut(BaseException):
 
 def is_fault(exception: BaseException) -> bool:
     """Whether an exception of user code is logged and answered like any error. False: it is raised
-    out of the turn, because whoever drives the engine decides what SystemExit and the like mean; or
-    it is a Cut. A server that handles the signals itself is ended by signals only."""
+    out of the turn, because the program that drives the engine decides what SystemExit and the
+    like mean; or it is a Cut. A server that handles the signals itself is ended by signals only."""
     return dispatch_is_fault(exception)
 
 

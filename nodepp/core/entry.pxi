@@ -19,7 +19,7 @@ cdef int entry_begin(Session s, bint for_login) except -1:
         s.local = True
         dispatch_log(4, "no session is kept for a bot (sessionsForBots=0)")
         return 0
-    # The form to log in with begins a session for its token: who asks for it is on the way in.
+    # The form to log in with begins a session for its token: that visitor is about to log in.
     entry_take(s, req, for_login or req.path.encode() == admit_login_path)
     s.live = s.fresh = s.cookie_due = True
     s.loaded = False

@@ -46,7 +46,7 @@ cdef extern from *:
         if (fd >= 0 && fd < FORK_DESCRIPTOR_MAX) fork_owned[fd / 64] &= ~((uint64_t)1 << fd % 64);
     }
 
-    /* Closes a descriptor whose number must stay taken: somebody will close it once more. */
+    /* Closes a descriptor whose number must stay taken: its owner closes it once more. */
     static void fork_replace(int fd) {
         if (fork_null < 0) fork_null = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (fork_null < 0 || dup2(fork_null, fd) < 0) close(fd);

@@ -2,8 +2,8 @@
 #   Owns:  index, bits and wheel made anew from the slots; sessions that are damaged; memory in the
 #          place of a file that is
 #   Uses:  limits, lock, sigbus, vault, ident, index, wheel, session
-#   Never: hooks: nobody can be shown what was overwritten
-#   Holds: whoever calls has the lock; each step ends, whatever is written into the table meanwhile
+#   Never: hooks: what was overwritten cannot be shown
+#   Holds: the caller has the lock; each step ends, whatever is written into the table meanwhile
 
 # Sessions lie in a file that others can cut or overwrite, and in memory that other processes write.
 # So what is read there is input: it is compared with its bounds when it is read, and what cannot be
@@ -64,7 +64,7 @@ cdef void mend_repair(vault_t* v) noexcept nogil:
 cdef void mend_look(vault_t* v) noexcept nogil:
     """Once a second: is what the next slots hold also what bits and wheel say of them? What was
     overwritten is found when it is used, but nothing else would find a session that no second
-    knows, or a place that nobody has."""
+    knows, or a place that is in no use."""
     cdef uint32_t i, slot
     cdef bint live
     sigbus_install()                   # a library may have put its handler before ours
