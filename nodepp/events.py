@@ -108,20 +108,19 @@ class Events:
                     f"{handler_name(handler)} returned False: the application refuses to start"
                 )
 
-    def stop(self, begins: Callable[[str], object] = lambda what: None) -> None:
+    def stop(self, call: Callable[[Callable[[], object]], object] = forks.call) -> None:
         """Runs the on_stop handlers, last registered first; one that raises is logged, and the
         others still run. What is no fault (SystemExit in a test, a Cut) is raised after them.
         Nothing happens in a child of the process that was started.
 
-        begins: called with the event's name before each of them.
+        call: what calls each of them.
         """
         if self._started_in not in (None, forks.generation()):
             return
         kept: BaseException | None = None
         for handler in reversed(self._events.get("stop", ())):
-            begins("on_stop")
             try:
-                forks.call(handler)
+                call(handler)
             except BaseException as exc:
                 if self.host.is_fault(exc):
                     self.host.log_exception(f"on_stop {handler_name(handler)}", exc)

@@ -50,6 +50,8 @@ class Host:
         self.json_decode: Callable[[bytes], Any] = json_decode
         self.session_pack: Callable[[dict[str, Any]], bytes] = self._first_session_pack
         self.session_unpack: Callable[[bytes], dict[str, Any]] = self._first_session_unpack
+        # Whether INT and TERM still come to the server that runs the application.
+        self.hears_signals: Callable[[], bool] = lambda: True
         # While a server runs: where addresses go that guess ids of sessions.
         self.access: AccessLists | None = None
 

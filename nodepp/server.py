@@ -42,6 +42,7 @@ EXIT_START = 3                  # could not start
 
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)    # of what a start takes
 
+KEEP_S = 1.0                    # between two looks whether signals still wake the loop
 WARM_UP_S = 0.5                 # after the start, when the first visitors have their answers
 
 
@@ -88,12 +89,13 @@ class Server:
             self._signals.catch()           # before long lists are read: USR1 and USR2 would end us
             self.access = AccessLists(self.config)
             self.listeners = self._listen()
-            self._signals.begin("the import of the application")
-            site = forks.call(self.find_site, self.config)
+            site = self._signals.start_step(
+                "the import of the application", self.find_site, self.config)
             raise_descriptor_limit(self.config.max_connections)
             self._serve(site)
         except KeyboardInterrupt:
-            log.write(ALWAYS, "Stopped before it was ready.")
+            if self.engine is None:
+                log.write(ALWAYS, "Stopped before it was ready.")
         finally:
             for listener in self.listeners:
                 listener.close()
@@ -132,6 +134,7 @@ class Server:
                 statics.precompress()
             self.engine = app.engine = self._make_engine(app, router, opened)
             self.engine.publish(statics.snapshot)
+            app.host.hears_signals = self._signals.are_heard
             access = app.host.access = self.access
             assert access is not None
             access.begin(self.engine)
@@ -152,11 +155,13 @@ class Server:
                 log.write(INF, f"a file hides the route GET {path}: files win")
             # The first JSON answer shall not wait for the import (35 ms), nor shall the start.
             self.engine.later(WARM_UP_S, app.host.warm_up)
-            self.engine.run()
+            if self._signals.are_ours:
+                self.engine.every(KEEP_S, self._signals.keep_pipe)
+            self._run_engine()
             self._say_stopped()
         finally:
             # on_stop runs after the last request, and also when the engine could not be made.
-            self._signals.interruptibly(lambda: app.stop(self._signals.begin))
+            app.stop(self._signals.run_stop_hook)
             self._signals.begin("the end of the server")
             statics.end()
             if self.access is not None:
@@ -167,12 +172,23 @@ class Server:
                 self._logs.end()
                 self.engine.close()
 
+    def _run_engine(self) -> None:
+        assert self.engine is not None
+        while True:
+            try:
+                return self.engine.run()
+            except import_core().Cut:       # it met code of ours: the engine has been told to stop
+                pass
+
     def _start_application(self, app: App) -> None:
-        self._signals.begin("on_start")
         try:
-            app.start()
-        except (StartError, ConfigError, SystemExit, KeyboardInterrupt):
+            self._signals.start_step("on_start", app.start)
+        except (StartError, ConfigError):
             raise
+        except KeyboardInterrupt:
+            if self._signals.is_stop_wanted:
+                raise
+            raise StartError("on_start failed: KeyboardInterrupt") from None
         except BaseException as error:
             text = exception_text(error, self.verbose)
             raise StartError(f"on_start failed: {text}") from None

@@ -48,6 +48,8 @@ class Signals:
         self._wakeup_before = -1
         self._generation = 0                # of the process whose signals they are
         self._is_interruptible = False
+        self._is_starting = False           # code of the application runs that a stop abandons
+        self._is_stop_wanted = False        # before there was an engine
         self._unused_until_s = 0.0
 
     @property
@@ -59,6 +61,21 @@ class Signals:
     def are_ours(self) -> bool:
         """Whether signals come here: then no exception of the application ends the server."""
         return bool(self._handlers)
+
+    @property
+    def is_stop_wanted(self) -> bool:
+        """Whether a signal has asked for the end of a start."""
+        return self._is_stop_wanted
+
+    def keep_pipe(self) -> None:
+        """asyncio takes Python's wake-up descriptor for its own signals, and does not give it back.
+        """
+        assert self.watchdog is not None
+        signal.set_wakeup_fd(self.watchdog.signal_fd, warn_on_full_buffer=False)
+
+    def are_heard(self) -> bool:
+        """Whether INT and TERM come here still: an application may set handlers of its own."""
+        return all(signal.getsignal(it) in self._set for it in (signal.SIGINT, signal.SIGTERM))
 
     def catch(self) -> None:
         """From now on they come here, and slow code is reported. In a thread, as in tests of an
@@ -138,6 +155,7 @@ class Signals:
         """After a change of the settings, or of the log."""
         if self.watchdog is not None:
             self.watchdog.set_slow(self.server.config.slow_log_ms)
+            self.watchdog.set_grace(self.server.config.graceful_timeout_ms)
             self.watchdog.set_log(log.fileno(), bool(log.path))
 
     def begin(self, what: str) -> None:
@@ -145,12 +163,27 @@ class Signals:
         if self.watchdog is not None:
             self.watchdog.begin(what)
 
-    def interruptibly(self, work: Callable[[], object]) -> None:
-        """Runs code of the application outside of the loop: a cut interrupts it, and nothing else.
+    def start_step(self, what: str, work: Callable[..., Any], *args: Any) -> Any:
+        """Runs code of the application before there is an engine. A stop abandons the start, also
+        when that code has swallowed the KeyboardInterrupt.
         """
+        self.begin(what)
+        self._is_starting = True
+        try:
+            return forks.call(work, *args)
+        finally:
+            self._is_starting = False
+            if self._is_stop_wanted:
+                raise KeyboardInterrupt
+
+    def run_stop_hook(self, hook: Callable[[], object]) -> None:
+        """Runs code of the application after the last request: a cut interrupts it, and nothing
+        else.
+        """
+        self.begin("on_stop")
         self._is_interruptible = True
         try:
-            work()
+            forks.call(hook)
         except import_core().Cut:
             pass
         finally:
@@ -158,7 +191,8 @@ class Signals:
 
     def _on_stop(self, number: int, frame: Optional[FrameType]) -> None:
         if self.server.engine is None:
-            raise KeyboardInterrupt         # still starting: the import, or on_start, is abandoned
+            self._abandon_start()
+            return
         assert self.watchdog is not None
         if self.server.stopping_since is None and self.watchdog.signals < 2:
             self.server.stop()
@@ -169,7 +203,8 @@ class Signals:
         assert self.watchdog is not None
         self.watchdog.cut(number)           # it knows, unless the application has taken its pipe
         if self.server.engine is None:
-            raise KeyboardInterrupt
+            self._abandon_start()
+            return
         self.server.cut()
         if self._is_interruptible or self.watchdog.busy:
             if frame is not None:
@@ -178,8 +213,18 @@ class Signals:
                 log.write(ALWAYS, f"Interrupted: {place_of(frame)}")
             raise import_core().Cut
 
+    def _abandon_start(self) -> None:
+        """Still starting: the import, or on_start, ends. Once only, for what follows gives back
+        what was opened.
+        """
+        if self._is_interruptible:
+            raise import_core().Cut
+        if self._is_starting or not self._is_stop_wanted:
+            self._is_stop_wanted = True
+            raise KeyboardInterrupt
+
     def _on_reload(self, number: int, frame: Optional[FrameType]) -> None:
-        if self.server.engine is not None:
+        if self.server.engine is not None and self.server.stopping_since is None:
             self._soon(self.server.reload)
 
     def _on_reopen(self, number: int, frame: Optional[FrameType]) -> None:
@@ -190,7 +235,8 @@ class Signals:
         """
         engine = self.server.engine
         if engine is None or not engine.running:
-            action()
+            if self.server.stopping_since is None:
+                action()
         else:
             engine.later(SOON_S, action)
 

@@ -287,7 +287,11 @@ def test_a_real_interrupt_in_a_handler_finishes_it_and_stops(tmp_path, monkeypat
     ("import sys\nsys.exit(7)", 3, "ended the process while it was imported (exit 7)"),
     (START := "from nodepp import App\napp = App()\n@app.on_start\ndef begin():\n    "
      "raise GeneratorExit", 3, "on_start failed: GeneratorExit"),
-    (START.replace("raise GeneratorExit", "raise SystemExit(7)"), 7, ""),
+    (START.replace("raise GeneratorExit", "raise SystemExit(7)"), 3,
+     "on_start failed: SystemExit: 7"),
+    (START.replace("raise GeneratorExit", "raise SystemExit"), 3, "on_start failed: SystemExit"),
+    (START.replace("raise GeneratorExit", "raise KeyboardInterrupt"), 3,
+     "on_start failed: KeyboardInterrupt"),
 ])
 def test_exceptions_of_a_start_end_it_with_a_line(tmp_path, raises, status, words):
     (tmp_path / "app.py").write_text(raises + "\n")

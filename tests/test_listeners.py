@@ -248,7 +248,9 @@ def test_sockets_of_systemd_are_taken(opened, monkeypatch: pytest.MonkeyPatch) -
     assert it.kind == "tcp"
 
 
-@pytest.mark.parametrize(("pid", "count"), [("1", "1"), (str(os.getpid()), "0"), ("", "")])
+@pytest.mark.parametrize(
+    ("pid", "count"), [("1", "1"), (str(os.getpid()), "0"), ("", "")],
+    ids=["another process", "none for us", "nothing set"])
 def test_sockets_for_another_process_are_not_ours(
     pid: str, count: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 # core/accesslog.pxi — one line per answered request
 #   Owns:  the three formats, the buffer in which lines wait to be written together, and what
 #          becomes of them when they cannot be
-#   Uses:  limits, scan, clock, tables, parser, request
+#   Uses:  limits, scan, clock, pulse, tables, parser, request
 #   Never: a write per request; a wait for the reader; anything when the log is off
 #   Holds: a line holds no control character and no quote of the client's making; the buffer begins
 #          and ends with a whole line
@@ -32,13 +32,15 @@ cdef int64_t accesslog_flushed_s
 cdef void accesslog_set(sink, int kind) noexcept:
     """What waits goes to the sink that there was, or else to the new one. Without a new one it is
     lost, and the old sink counts it."""
-    global accesslog_sink, accesslog_kind
+    global accesslog_sink, accesslog_kind, accesslog_problem
     accesslog_flush()
     if sink is None and accesslog_used and not accesslog_flushing:
         accesslog_drop()
         accesslog_flush()
     accesslog_sink = sink
     accesslog_kind = kind if sink is not None else ACCESSLOG_OFF
+    if sink is None:
+        accesslog_problem = None       # there may be no further turn that it could come out of
 
 
 cdef void accesslog_drop() noexcept:
@@ -74,6 +76,8 @@ cdef void accesslog_flush() noexcept:
         taken = accesslog_sink(accesslog_buffer[:accesslog_used], lost_count)
     except MemoryError:
         pass
+    except Cut:
+        pass                           # the engine has been told to stop already
     except BaseException as problem:   # a signal handler's: it goes to the caller of turn()
         accesslog_problem = problem
     accesslog_flushing = False

@@ -1,7 +1,7 @@
 # core/child.pxi — what a fork leaves to a child of the engine: nothing
 #   Owns:  which rooms hold descriptors and threads; what an engine of the child's own needs
 #   Uses:  tables, poller, readahead, output, listener, request, accesslog, connection, context,
-#          dispatch, visit, settle, timer, reader, watchdog, loop
+#          current, dispatch, visit, settle, timer, reader, watchdog, loop
 #   Never: shutdown, EPOLL_CTL_DEL, free: what the parent shares, and what frames of the parent's
 #          turn still point to, stays as it is
 #   Holds: the session table stays: it is shared memory
@@ -20,6 +20,7 @@ cdef void child_reset() noexcept:
     """The child is about to have an engine of its own: the rooms become as if closed. What lies in
     the old tables is given up, with its memory, once."""
     global loop_in_turn
+    current_leave(NULL)
     child_end_requests()
     tables_forget()
     poller_close_child()

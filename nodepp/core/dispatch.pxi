@@ -1,8 +1,8 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
 #   Owns:  file or route or fallback; calling the handler; turning its result into an answer
-#   Uses:  limits, fork, tables, output, parser, response, statics, rules, request, accesslog,
-#          connection, route, freeze, context, current, locate, visit, suspect, settle, admit,
-#          result, stream, deliver
+#   Uses:  limits, pulse, fork, tables, output, parser, response, statics, rules, request,
+#          accesslog, connection, route, freeze, context, current, locate, visit, suspect, settle,
+#          admit, result, stream, deliver
 #   Never: reading or sending
 #   Holds: each complete request is answered exactly once, whatever the handler does
 
@@ -46,11 +46,6 @@ cdef void dispatch_close() noexcept:
     dispatch_host = dispatch_json_encode = dispatch_json_decode = None
     dispatch_spare = dispatch_taken = None
     dispatch_interrupt = None
-
-
-class Cut(BaseException):
-    """Raised in user code that is running when the server is told to cut. Whatever is left of it is
-    dropped without a word, for the connection is cut too."""
 
 
 def is_fault(exception: BaseException) -> bool:
@@ -374,15 +369,29 @@ cdef int dispatch_blame(Request req, head_t* head, problem, const mark_t* mark) 
         return dispatch_brief(req, head, mark)
     if not dispatch_keep(problem):
         problem = RuntimeError(f"stopped by {type(problem).__name__}")
-    if req._session is not None and getattr(problem, "status", 500) >= 500:
+    status = getattr(problem, "status", 500)
+    if req._session is not None and (not isinstance(status, int) or status >= 500):
         settle_discard(req)
     return dispatch_fail(req, head, 500, problem, mark)
 
 
 cdef bint dispatch_is_fault(problem) noexcept:
     """The one place that decides what an exception is that is no Exception. See is_fault()."""
-    return isinstance(problem, Exception) \
-        or (dispatch_owns_signals and not isinstance(problem, Cut))
+    if isinstance(problem, Exception):
+        return True
+    if not dispatch_owns_signals or isinstance(problem, Cut):
+        return False
+    return not isinstance(problem, (KeyboardInterrupt, SystemExit)) or dispatch_hears_signals()
+
+
+cdef bint dispatch_hears_signals() noexcept:
+    """Do INT and TERM still come to the server? An application may have set handlers of its own:
+    what they raise is meant to end the program."""
+    try:
+        asked = getattr(dispatch_host, "hears_signals", None)
+        return asked is None or asked()
+    except BaseException:
+        return True
 
 
 cdef bint dispatch_keep(problem) noexcept:

@@ -1,6 +1,6 @@
 # core/engine.pxi — the engine as Python holds it
 #   Owns:  class Engine: settings into limits, opening and closing all rooms in order, figures
-#   Uses:  limits, scan, clock, fork, memory, tables, deadline, poller, transport, readahead,
+#   Uses:  limits, scan, clock, pulse, fork, memory, tables, deadline, poller, transport, readahead,
 #          output, address, body, snapshot, listener, rules, store, accesslog, connection, queue,
 #          route, headers, locate, dispatch, visit, suspect, settle, admit, compress, timer, reader,
 #          telling, loop, download, house, child
@@ -88,6 +88,7 @@ cdef class Engine:
         """Turns until stop() was called and every connection has ended."""
         while not (connection_draining and tables_used_count == 0):
             self.turn(-1)
+        pulse_wait()                       # what follows is no turn: a cut must not interrupt it
 
     def stop(self, int64_t grace_ms=30000) -> None:
         """Accepts nobody any more, closes idle connections, finishes what is under way and cuts
@@ -419,6 +420,8 @@ cdef int engine_close_rooms() except -1:
     listener_close()
     telling_close()
     accesslog_set(None, ACCESSLOG_OFF)
+    if tables_connection != NULL:
+        house_empty()                      # the logs are Python's too, and may adopt a connection
     timer_close()
     reader_close()
     readahead_close()

@@ -25,7 +25,8 @@ cdef int loop_turn(int timeout_ms) except -1:
     pulse_wait()
     count = loop_wait(loop_timeout(timeout_ms))
     clock_update()
-    PyErr_CheckSignals()
+    if unlikely_(loop_signals() < 0):
+        loop_take_signal()
     busy_ns = clock_read_ns()
     stats.turns += 1
     pulse_turn(<uint64_t>busy_ns, stats.requests)
@@ -53,6 +54,23 @@ cdef int loop_turn(int timeout_ms) except -1:
     accesslog_turn()
     stats.busy_ns += clock_read_ns() - busy_ns
     return count
+
+
+cdef extern from "Python.h":
+    int loop_signals "PyErr_CheckSignals"() noexcept
+
+
+cdef int loop_take_signal() except -1:
+    """A handler of a signal has raised. Where the signals are the server's, that is a handler of
+    the application, such as for an alarm, and its fault ends no server."""
+    try:
+        dispatch_raise()
+    except BaseException as problem:
+        if not dispatch_owns_signals or not dispatch_keep(problem):
+            raise
+        stats.handler_errors += 1
+        dispatch_log_problem("a handler of a signal failed", problem)
+    return 0
 
 
 cdef int loop_wait(int timeout_ms) except -2:

@@ -1,5 +1,6 @@
 # core/pulse.pxi — what the loop is doing now, for the thread that watches it
-#   Owns:  since when a turn runs; how many steps of user code there were; the kind of the latest
+#   Owns:  since when a turn runs; how many steps of user code there were; the kind of the latest;
+#          the exception that interrupts one
 #   Uses:  nothing
 #   Never: locks and system calls: the loop writes, the watchdog reads, each value by itself
 #   Holds: pulse_since_ns is 0 while the loop waits
@@ -41,3 +42,8 @@ cdef inline void pulse_step(const char* kind) noexcept nogil:
     global pulse_kind
     pulse_store(&pulse_steps, pulse_steps + 1)
     pulse_kind = kind
+
+
+class Cut(BaseException):
+    """Raised in user code that is running when the server is told to cut. Whatever is left of it is
+    dropped without a word, for the connection is cut too."""

@@ -34,6 +34,7 @@ cdef extern from *:
     #define watchdog_unlock() pthread_mutex_unlock(&watchdog_mutex)
     #define watchdog_renew_lock() \\
         (watchdog_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER)
+    #define watchdog_terminate() kill(getpid(), SIGTERM)
     #define watchdog_is_ending() __atomic_load_n(&watchdog_end_flag, __ATOMIC_ACQUIRE)
     #define watchdog_set_ending(value) \\
         __atomic_store_n(&watchdog_end_flag, value, __ATOMIC_RELEASE)
@@ -47,6 +48,7 @@ cdef extern from *:
     void watchdog_set_ending(bint value) nogil
     int SIGINT, SIGTERM, SIGQUIT       # of <signal.h>
     void watchdog_exit "_exit"(int exit_status) nogil
+    void watchdog_terminate() nogil
 
 cdef bint watchdog_running
 cdef bint watchdog_has_thread
@@ -54,6 +56,8 @@ cdef int watchdog_signals[2]           # Python writes the numbers of signals to
 cdef int watchdog_wakeup[2]            # they go on through this one, to the poller
 cdef bytes watchdog_what               # what pulse_kind points to, outside of the loop
 cdef uint64_t watchdog_slow_ms         # 0: nothing is slow
+cdef uint64_t watchdog_grace_ms        # what a stop may take
+cdef uint64_t watchdog_grace_ns        # monotonic; when that is over; 0: no stop
 cdef uint64_t watchdog_window_ms = WATCHDOG_WINDOW_MS
 # Under the lock:
 cdef int watchdog_stop_count           # INT and TERM that have come
@@ -86,6 +90,7 @@ cdef class Watchdog:
         global watchdog_window_ns, watchdog_told_count, watchdog_left_out
         watchdog_stop_count = watchdog_cut = watchdog_told_count = 0
         watchdog_window_ns = watchdog_left_out = 0
+        pulse_store(&watchdog_grace_ns, 0)
         watchdog_set_ending(False)
         pulse_store(&watchdog_slow_ms, slow_ms)
         try:
@@ -119,6 +124,7 @@ cdef class Watchdog:
     def signals(self) -> int:
         """How many INT and TERM have come; also those of which Python made one."""
         watchdog_take_signals()
+        posix_write(watchdog_signals[1], b"\0", 1)    # the thread has to know as well
         return watchdog_stop_count
 
     @property
@@ -136,6 +142,11 @@ cdef class Watchdog:
         watchdog_note_cut(number)
         watchdog_unlock()
         posix_write(watchdog_signals[1], b"\0", 1)
+
+    def set_grace(self, int64_t grace_ms) -> None:
+        """What a stop may take from the first INT or TERM on. A turn that still runs then is sent a
+        second TERM: the loop cannot cut what holds it."""
+        pulse_store(&watchdog_grace_ms, grace_ms)
 
     def set_slow(self, int slow_ms) -> None:
         """From now on code is slow after that time; 0: never."""
@@ -223,6 +234,9 @@ cdef void watchdog_take_signals() noexcept nogil:
             watchdog_stop_count += 1
             if watchdog_stop_count > 1:
                 watchdog_note_cut(numbers[i])
+            else:
+                pulse_store(&watchdog_grace_ns,
+                            clock_read_ns() + pulse_load(&watchdog_grace_ms) * 1000000)
         elif numbers[i] == SIGQUIT:
             watchdog_note_cut(SIGQUIT)
     if count > 0:                      # full: the engine wakes up anyway
@@ -353,12 +367,33 @@ cdef void watchdog_turn_window(int64_t now_ns) noexcept nogil:
         watchdog_left_out = 0
 
 
+# The end of the time for a stop.
+
+
+cdef int watchdog_end_grace() noexcept nogil:
+    """Milliseconds until that is looked at again; -1: nothing is to be looked at."""
+    cdef uint64_t end_ns = pulse_load(&watchdog_grace_ns)
+    cdef uint64_t since_ns = pulse_load(&pulse_since_ns)
+    cdef int64_t left_ms
+    if end_ns == 0:
+        return -1
+    left_ms = (<int64_t>end_ns - clock_read_ns()) // 1000000
+    if left_ms > -WATCHDOG_LOOK_MS:    # the loop cuts by itself, if it can
+        return <int>min(max(left_ms, <int64_t>0) + WATCHDOG_LOOK_MS, <int64_t>60000)
+    if since_ns != 0 and since_ns < end_ns:
+        pulse_store(&watchdog_grace_ns, 0)
+        watchdog_terminate()
+        return -1
+    return WATCHDOG_LOOK_MS
+
+
 # The thread.
 
 
 cdef void* watchdog_main "watchdog_main"(void* nothing) noexcept nogil:
     cdef pollfd wanted
     cdef int rest_ms = 0
+    cdef int grace_ms
     cdef int64_t now_ns
     wanted.fd = watchdog_signals[0]
     wanted.events = POLLIN
@@ -379,3 +414,6 @@ cdef void* watchdog_main "watchdog_main"(void* nothing) noexcept nogil:
             if watchdog_look(now_ns):
                 watchdog_tell(now_ns)
             rest_ms = watchdog_seen.rest_ms
+        grace_ms = watchdog_end_grace()
+        if grace_ms >= 0 and (rest_ms < 0 or grace_ms < rest_ms):
+            rest_ms = grace_ms
