@@ -27,6 +27,8 @@ class Settings:
 
 def starting(path, log):
     """For a fixture: start(…) opens the file as a server does; what is left open is closed."""
+    global _began_s
+    _began_s = int(time.time())
     opened = []
 
     def begin(max_sessions=50, session_data_size=256, declared=None, path=path):
@@ -40,11 +42,19 @@ def starting(path, log):
             it.close(clean=False)
 
 
-NOW = int(time.time())          # what was used a moment ago is not over
+_began_s = int(time.time())
 
 
-def record(number, uid=0, active=NOW - 30, data=b"", name=b""):
+def now():
+    """Seconds since 1970 when this test began: what was used a moment ago is not over. Sessions as
+    old as the import were over, once a run took longer than a session lives.
+    """
+    return _began_s
+
+
+def record(number, uid=0, active=None, data=b"", name=b""):
     """One session, as SessionTable.records() gives it."""
+    active = now() - 30 if active is None else active
     id = number.to_bytes(24, "big")[::-1]           # differs in the bytes that are searched by
     return (id, active - 10, active, 77, 0, uid, 10 if uid else 1, active - 5 if uid else 0,
             name, b"c" * 12, data)

@@ -12,10 +12,10 @@ import pytest
 from machine import descriptors
 from sessionfiles import (
     INF,
-    NOW,
     WAR,
     files_of,
     filled,
+    now,
     packed,
     record,
     said,
@@ -68,7 +68,7 @@ def test_with_less_room_those_stay_that_are_logged_in_and_the_newest(start, log)
     opened = start()
     for number in range(30):
         opened.table.restore(record(number, uid=number if number < 5 else 0,
-                                    active=NOW - 100 + number))
+                                    active=now() - 100 + number))
     opened.close()
     opened = start(max_sessions=10)
     kept = sessions_of(opened)

@@ -73,7 +73,9 @@ class Served:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("NPP_")}
         kept.update(PYTHONSAFEPATH="1", NO_COLOR="1")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code, "--bind", f"fd://{fd}", *words], cwd=folder,
+            # No lines but those that are counted: none of a slow machine, none of compressing.
+            [sys.executable, "-c", code, "--bind", f"fd://{fd}", "--no-compress", "--slow-log", "0",
+             *words], cwd=folder,
             env=kept, pass_fds=(fd,),
             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **streams})
 

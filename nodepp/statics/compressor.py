@@ -223,6 +223,7 @@ class Compressor:
 
     def _kill(self) -> None:
         for process in self._processes:
+            number = process.number
             if not process.kill():
-                self.log(WAR, f"static: process {process.number} does not end")
+                self.log(WAR, f"static: process {number} does not end")
         self._processes.clear()
