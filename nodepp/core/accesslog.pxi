@@ -1,7 +1,7 @@
 # core/accesslog.pxi — one line per answered request
 #   Owns:  the three formats, the buffer in which lines wait to be written together, and what
 #          becomes of them when they cannot be
-#   Uses:  limits, scan, clock, pulse, tables, parser, request
+#   Uses:  limits, scan, clock, pulse, fork, tables, parser, request
 #   Never: a write per request; a wait for the reader; anything when the log is off
 #   Holds: a line holds no control character and no quote of the client's making; the buffer begins
 #          and ends with a whole line
@@ -79,6 +79,7 @@ cdef void accesslog_flush() noexcept:
     except Cut:
         pass                           # the engine has been told to stop already
     except BaseException as problem:   # a signal handler's: it goes to the caller of turn()
+        fork_check(problem)
         accesslog_problem = problem
     accesslog_flushing = False
     taken = min(taken, accesslog_used)

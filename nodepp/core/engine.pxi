@@ -75,9 +75,6 @@ cdef class Engine:
         loop_in_turn = True
         try:
             count = loop_turn(timeout_ms)
-        except BaseException as problem:
-            fork_check(problem)        # a handler of a signal has forked, and raised
-            raise
         finally:
             loop_in_turn = False
         if dispatch_interrupt is not None:

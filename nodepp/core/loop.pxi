@@ -40,7 +40,7 @@ cdef int loop_turn(int timeout_ms) except -1:
     house_expire()
     if unlikely_(connection_starved_count):
         house_feed_starved()
-    if likely_(not house_cuts()):
+    if likely_(not connection_draining) or not house_cuts():
         timer_run()
     if likely_(visit_vault != NULL):
         parting_expire()
@@ -66,6 +66,7 @@ cdef int loop_take_signal() except -1:
     try:
         dispatch_raise()
     except BaseException as problem:
+        fork_check(problem)
         if not dispatch_owns_signals or not dispatch_keep(problem):
             raise
         stats.handler_errors += 1
