@@ -32,6 +32,7 @@ def expire(table) -> list[str]:
     site = Visits(table=table, handlers=LOGIN_HANDLERS)
     site.skip(2000)
     site.gone_to(0)
+    site.server.until(lambda: site.stat("sessions_expired") >= 250, "the end of all")
     return site.app.events
 
 

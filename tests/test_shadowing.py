@@ -190,7 +190,7 @@ import sys, threading, token, ast
 problems = []
 
 def work():
-    while not problems:
+    while not problems and threading.main_thread().is_alive():
         try:
             sys.modules.pop("plain", None)          # so that it is looked for again
             import plain
@@ -198,7 +198,7 @@ def work():
         except BaseException as error:
             problems.append(repr(error))
 
-threading.Thread(target=work, daemon=True).start()
+threading.Thread(target=work).start()       # one that is killed would leak
 """
 
 
