@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import random
+import traceback
 
 import machine
 import pytest
@@ -24,9 +26,44 @@ settings.register_profile("search", settings.get_profile("same"), derandomize=Fa
 settings.load_profile("same")
 
 
+# Of one test. A test that waits for ever ends the run, instead of keeping it until somebody looks.
+HANG_S = 300
+STDERR = pytest.StashKey()
+
+
 def pytest_addoption(parser) -> None:
     parser.addoption(
         "--shuffle", metavar="SEED", help="the files in another order, and the tests in each file")
+
+
+def pytest_configure(config) -> None:
+    config.stash[STDERR] = os.fdopen(os.dup(2), "w")       # nothing is captured yet
+
+
+def pytest_unconfigure(config) -> None:
+    config.stash[STDERR].close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """After HANG_S the stacks are written and this process ends; pytest-xdist names the test."""
+    faulthandler.dump_traceback_later(HANG_S, exit=True, file=item.config.stash[STDERR])
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """A child that a test has forked, and that came back into it, does not go on as a second run."""
+    process = os.getpid()
+    try:
+        return (yield)
+    finally:
+        if os.getpid() != process:
+            traceback.print_exc()
+            os._exit(70)
 
 
 def pytest_report_header(config) -> list[str]:

@@ -336,6 +336,9 @@ cdef int poller_selectors_wait(int timeout_ms) except -2:
     except OSError:                    # a handler of a signal has forked: it has none any more
         fork_check(None)
         raise
+    except BaseException as problem:   # or has raised: Python calls it in select()
+        fork_check(problem)
+        raise
     for selected, mask in found:
         fd = selected.fd
         if count == EVENT_COUNT_MAX:
