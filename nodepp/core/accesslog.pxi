@@ -18,7 +18,8 @@ cdef enum:
 
 # Takes lines and how many were dropped before them; gives how many bytes of them it has taken.
 cdef object accesslog_sink = None
-cdef object accesslog_problem = None   # what it has raised, until the end of the turn
+cdef bint accesslog_failed              # it has raised something …
+cdef object accesslog_problem = None   # … which is kept until the end of the turn
 cdef int accesslog_kind = ACCESSLOG_OFF
 cdef char accesslog_buffer[ACCESSLOG_ROOM + ACCESSLOG_LINE_MAX]
 cdef size_t accesslog_used
@@ -32,7 +33,7 @@ cdef int64_t accesslog_flushed_s
 cdef void accesslog_set(sink, int kind) noexcept:
     """What waits goes to the sink that there was, or else to the new one. Without a new one it is
     lost, and the old sink counts it."""
-    global accesslog_sink, accesslog_kind, accesslog_problem
+    global accesslog_sink, accesslog_kind, accesslog_failed, accesslog_problem
     accesslog_flush()
     if sink is None and accesslog_used and not accesslog_flushing:
         accesslog_drop()
@@ -40,7 +41,8 @@ cdef void accesslog_set(sink, int kind) noexcept:
     accesslog_sink = sink
     accesslog_kind = kind if sink is not None else ACCESSLOG_OFF
     if sink is None:
-        accesslog_problem = None       # there may be no further turn that it could come out of
+        accesslog_failed = False       # there may be no further turn that it could come out of
+        accesslog_problem = None
 
 
 cdef void accesslog_drop() noexcept:
@@ -63,8 +65,8 @@ cdef void accesslog_forget() noexcept nogil:
 
 cdef void accesslog_flush() noexcept:
     """Gives the sink the lines that wait; what it does not take waits for the next time."""
-    global accesslog_used, accesslog_lost_count, accesslog_flushing, accesslog_problem
-    global accesslog_flushed_s, accesslog_stalled, accesslog_tried_ms
+    global accesslog_used, accesslog_lost_count, accesslog_flushing, accesslog_failed
+    global accesslog_problem, accesslog_flushed_s, accesslog_stalled, accesslog_tried_ms
     cdef size_t taken = 0
     if accesslog_flushing or accesslog_sink is None or not accesslog_used + accesslog_lost_count:
         return
@@ -81,6 +83,7 @@ cdef void accesslog_flush() noexcept:
     except BaseException as problem:   # a signal handler's: it goes to the caller of turn()
         fork_check(problem)
         accesslog_problem = problem
+        accesslog_failed = True
     accesslog_flushing = False
     taken = min(taken, accesslog_used)
     accesslog_used -= taken
@@ -93,15 +96,18 @@ cdef inline bint accesslog_may_flush() noexcept:
     return not accesslog_stalled or clock_now_ms != accesslog_tried_ms
 
 
-cdef inline int accesslog_turn() except -1:
-    global accesslog_problem
+cdef inline void accesslog_turn() noexcept:
     if accesslog_used and accesslog_may_flush() and (
             accesslog_used > ACCESSLOG_ROOM // 2 or clock_wall_s != accesslog_flushed_s):
         accesslog_flush()
-    if unlikely_(accesslog_problem is not None):
-        problem, accesslog_problem = accesslog_problem, None
-        raise problem
-    return 0
+
+
+cdef int accesslog_raise() except -1:
+    """What the sink has raised, out of the turn."""
+    global accesslog_failed, accesslog_problem
+    problem, accesslog_problem = accesslog_problem, None
+    accesslog_failed = False
+    raise problem
 
 
 cdef void accesslog_write(const connection_t* c, const request_t* r, int status, uint64_t size,

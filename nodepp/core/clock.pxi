@@ -8,7 +8,8 @@ cdef enum:
     DATE_SIZE = 29                     # "Sun, 06 Nov 1994 08:49:37 GMT"
     IDENTITY_SIZE_MAX = 256
 
-cdef int64_t clock_now_ms              # monotonic milliseconds of this turn
+cdef int64_t clock_now_ns              # monotonic time of this turn, as it was read
+cdef int64_t clock_now_ms              # the same, with what the tests have added
 cdef int64_t clock_skew_ms             # what the tests have added
 cdef int64_t clock_wall_s              # seconds since 1970 of this turn
 cdef char clock_date[DATE_SIZE + 1]
@@ -31,11 +32,18 @@ cdef inline int64_t clock_read_wall_s() noexcept nogil:
     return now.tv_sec
 
 
+cdef inline void clock_advance() noexcept nogil:
+    """Before the wait: all that it needs."""
+    global clock_now_ns, clock_now_ms
+    clock_now_ns = clock_read_ns()
+    clock_now_ms = clock_now_ns // 1000000 + clock_skew_ms
+
+
 cdef void clock_update() noexcept nogil:
-    """Called before and after the wait; all that happens in a turn happens at its time."""
-    global clock_now_ms, clock_wall_s
+    """After the wait: all that happens in a turn happens at its time."""
+    global clock_wall_s
     cdef timespec wall
-    clock_now_ms = clock_read_ns() // 1000000 + clock_skew_ms
+    clock_advance()
     clock_gettime(CLOCK_REALTIME, &wall)
     if wall.tv_sec != clock_wall_s:
         clock_wall_s = wall.tv_sec

@@ -68,10 +68,8 @@ cdef class Engine:
         advances what is ready; how many connections that were. RuntimeError when called from a
         handler, or when not open."""
         global loop_in_turn
-        engine_check_open(self)
-        if loop_in_turn:
-            raise RuntimeError("turn() was called from within a turn: "
-                               "the engine serves one handler at a time")
+        if unlikely_(loop_in_turn or not engine_is_open(self)):
+            engine_refuse_turn(self)
         loop_in_turn = True
         try:
             count = loop_turn(timeout_ms)
@@ -244,6 +242,12 @@ cdef int engine_check_open(Engine engine) except -1:
     if engine_open_now is not engine:
         raise RuntimeError("the engine is not open")
     return 0
+
+
+cdef int engine_refuse_turn(Engine engine) except -1:
+    engine_check_open(engine)
+    raise RuntimeError("turn() was called from within a turn: "
+                       "the engine serves one handler at a time")
 
 
 cdef int engine_check_parent(Engine engine) except -1:

@@ -65,7 +65,7 @@ cdef void listener_resume(bint now) noexcept:
     """Once its rest is over, or `now` that a descriptor has come free."""
     global listener_parked
     cdef int i
-    if likely_(not listener_parked) or not (now or clock_now_ms >= listener_resume_ms):
+    if not listener_parked or not (now or clock_now_ms >= listener_resume_ms):
         return
     listener_parked = False
     for i in range(listener_count):

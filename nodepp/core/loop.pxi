@@ -20,40 +20,54 @@ cdef enum:
 cdef int loop_turn(int timeout_ms) except -1:
     """One pass; how many connections advanced."""
     cdef int i, count
-    cdef int64_t busy_ns
-    clock_update()
+    cdef int64_t begun_ns
+    clock_advance()
     pulse_wait()
     count = loop_wait(loop_timeout(timeout_ms))
     clock_update()
+    begun_ns = clock_now_ns
     if unlikely_(loop_signals() < 0):
         loop_take_signal()
-    busy_ns = clock_read_ns()
     stats.turns += 1
-    pulse_turn(<uint64_t>busy_ns, stats.requests)
+    pulse_turn(<uint64_t>begun_ns, stats.requests)
     fork_check(None)                   # a handler of a signal has forked
     for i in range(count):
         if unlikely_(connection_draining) and house_cuts():
             break
         loop_event(poller_event[i].key, poller_event[i].ready)
-    fork_check(None)                   # or what ran unseen, such as a __del__
     count += loop_run_queue()
     house_expire()
-    if unlikely_(connection_starved_count):
-        house_feed_starved()
-    if likely_(not connection_draining) or not house_cuts():
+    if unlikely_(timer_is_due()) and not house_cuts():
         timer_run()
     if likely_(visit_vault != NULL):
         parting_expire()
-    if unlikely_(house_expels):
+    accesslog_turn()
+    if unlikely_(loop_is_unusual()):
+        loop_run_unusual()
+    stats.busy_ns += clock_read_ns() - begun_ns
+    return count
+
+
+cdef inline bint loop_is_unusual() noexcept:
+    """Is there any of what most turns have nothing of? One question for all of it."""
+    return (fork_orphaned | connection_starved_count | house_expels | listener_parked
+            | connection_draining | trouble_waits | accesslog_failed) != 0
+
+
+cdef int loop_run_unusual() except -1:
+    fork_check(None)                   # what ran unseen, such as a __del__, has forked
+    if connection_starved_count:
+        house_feed_starved()
+    if house_expels:
         house_expel()
     listener_resume(False)
-    if unlikely_(connection_draining):
+    if connection_draining:
         house_stop_step()
-    if unlikely_(trouble_waits):
+    if trouble_waits:
         telling_turn()
-    accesslog_turn()
-    stats.busy_ns += clock_read_ns() - busy_ns
-    return count
+    if accesslog_failed:
+        accesslog_raise()
+    return 0
 
 
 cdef extern from "Python.h":
@@ -386,6 +400,8 @@ cdef int loop_run_queue() except -1:
     cdef uint64_t sent = stats.bytes_out
     cdef connection_t* c
     cdef input_t input
+    if count:
+        fork_check(None)               # what ran unseen before, such as a __del__, may have forked
     for i in range(count):
         if queue_first < 0 or house_cuts():
             break

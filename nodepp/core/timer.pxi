@@ -18,11 +18,14 @@ cdef int timer_add(double seconds, callback, bint once) except -1:
     return 0
 
 
+cdef inline bint timer_is_due() noexcept:
+    return clock_now_ms >= timer_next_ms
+
+
 cdef int timer_run() except -1:
     global timer_next_ms
     cdef int64_t next_ms = <int64_t>1 << 62
-    if likely_(clock_now_ms < timer_next_ms):
-        return 0
+    fork_check(None)                   # what ran unseen before, such as a __del__, may have forked
     for entry in timer_entries[:]:     # a callback may add another one
         if entry[0] <= clock_now_ms:
             entry[0] = clock_now_ms + entry[1]
