@@ -57,7 +57,7 @@ cdef bint expiry_is_over(vault_t* v, uint32_t slot, uint32_t now_s) noexcept nog
         return False
     if max(s.active_s, s.started_s) > now_s + WHEEL_AHEAD_S \
             or v.checks and not session_is_whole(v, slot):
-        mend_drop(v, slot)             # nobody has written that; it might live for ever
+        mend_drop(v, slot)             # this core has not written that: it might never end
         return False
     if session_is_over(v, slot, version, now_s):
         return True
