@@ -56,7 +56,7 @@ def pytest_runtest_protocol(item):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem):
-    """A child that a test has forked, and that came back into it, does not go on as a second run."""
+    """A child that a test has forked, and that came back into it, is not a second run."""
     process = os.getpid()
     try:
         return (yield)
