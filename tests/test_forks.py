@@ -598,8 +598,8 @@ def report(name):
         json.dump({"signals": [str(signal.getsignal(it)) for it in SIGNALS] == BEFORE,
                    "wakeup": signal.set_wakeup_fd(-1), "descriptors": found,
                    "pid": os.getpid()}, file)
+    log.err("a child writes")           # before the test goes on, and ends it
     os.rename(name + ".new", name)
-    log.err("a child writes")
     signal.alarm(100)
     while True:
         signal.pause()
