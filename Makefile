@@ -24,7 +24,7 @@ endif
 BIN := $(VENV)/bin
 TESTS ?= tests
 # Processes of a whole run. More than there are cores: some tests wait for a process of their own.
-WORKERS ?= 3
+WORKERS ?= 4
 PORT ?=
 FUZZ_SECONDS ?= 600
 
@@ -38,7 +38,7 @@ run: $(VENV)/release.built
 	$(BIN)/nodepp-run sample/app.py $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/release.built
-	$(BIN)/pytest $(if $(filter tests,$(firstword $(TESTS))),-n $(WORKERS) --dist loadfile) $(TESTS)
+	$(BIN)/pytest $(if $(filter tests,$(firstword $(TESTS))),-n $(WORKERS) --dist loadfile --no-loadscope-reorder) $(TESTS)
 
 build: $(VENV)/release.built
 

@@ -30,6 +30,13 @@ settings.load_profile("same")
 HANG_S = 300
 STDERR = pytest.StashKey()
 
+# Files of 10 s of processor time and more.
+LONGEST = {
+    "test_wire", "test_watch", "test_browser", "test_codings", "test_parser", "test_sample",
+    "test_server", "test_bench_sessions", "test_session_storm", "test_streams", "test_hanging",
+    "test_bench", "test_shadowing", "test_signals", "test_stalled_logs", "test_rewriting",
+}
+
 
 def pytest_addoption(parser) -> None:
     parser.addoption(
@@ -72,9 +79,13 @@ def pytest_report_header(config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config, items) -> None:
-    """Files stay together, so that a server which a file shares is started once."""
+    """Files stay together, so that a server which a file shares is started once. The longest ones
+    come first: none of the processes of a whole run then waits for another's last file.
+    """
     seed = config.getoption("--shuffle")
-    if seed:
+    if not seed:
+        items.sort(key=lambda item: item.path.stem not in LONGEST)
+    else:
         dice = random.Random(seed)
         places = {item.path: dice.random() for item in items}
         items.sort(key=lambda item: (places[item.path], dice.random()))
