@@ -259,8 +259,10 @@ class Server:
         duration_s = time.perf_counter() - (self.stopping_since or time.perf_counter())
         stats = self.engine.stats()
         count = stats["requests"]
-        # Earlier than that, cut() has said it.
-        if stats["cut"] and duration_s * 1000 >= self.config.graceful_timeout_ms:
+        # Earlier than that, cut() has said it. The engine's clock has milliseconds: by that one the
+        # time may be over a little before it is by this one.
+        in_time = self._is_cut and duration_s * 1000 < self.config.graceful_timeout_ms
+        if stats["cut"] and not in_time:
             log.write(ALWAYS, f"Cut {stats['cut']:,} of {stats['draining']:,} after"
                               f" {round(duration_s, 1):g} s: requests were not finished in time"
                               " (gracefulTimeout).")
