@@ -46,7 +46,7 @@ GROUPS = {
         *("asked", "file", "calendar", "readahead", "download"),
     ),
     "request": (
-        *("request", "context", "content", "reply", "fastcall"),
+        *("request", "state", "context", "content", "reply", "fastcall"),
         *("headers", "visitor", "escape"),
     ),
     "visits": ("cookie", "visit", "entry", "admit", "rules", "personal", "declared", "settle"),

@@ -78,6 +78,7 @@ include "core/connection.pxi"
 include "core/queue.pxi"
 
 # floor 5: the application
+include "core/state.pxi"
 include "core/route.pxi"
 include "core/freeze.pxi"
 include "core/visitor.pxi"

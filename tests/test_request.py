@@ -1,11 +1,12 @@
 """The request as a handler sees it: every attribute, from what a client really sent."""
 
+import gc
 import json
 
 import pytest
 from waiting import cpu_s
 
-from nodepp import App, HTTPError, UploadFile, current
+from nodepp import App, HTTPError, Request, UploadFile, _core, current
 from nodepp.testing import Client
 
 
@@ -585,6 +586,39 @@ def test_a_request_kept_beyond_its_life_raises_whatever_is_asked():
         with pytest.raises(RuntimeError, match="is over"):
             call()
     assert "over" in repr(req)
+
+
+def test_a_request_that_is_not_kept_serves_the_next_one_too():
+    """Its fields lie in a base class; the pool asks for the count of references to the whole."""
+    app = App()
+    seen = []
+    app.get("/")(lambda req: [seen.append(id(req)), req.method][1])
+    client = Client(app)
+    for _ in range(5):
+        assert client.get("/").text == "GET"
+    assert len(set(seen)) == 1
+
+
+def test_the_class_that_has_the_fields_of_a_request_is_not_shown():
+    (base,) = Request.__bases__
+    assert not hasattr(_core, base.__name__)
+    assert base.__basicsize__ == Request.__basicsize__       # it adds methods, and no field
+    assert gc.is_tracked(Request())
+    with pytest.raises(TypeError, match="not an acceptable base type"):
+        type("Mine", (Request,), {})
+
+
+def test_requests_that_were_kept_go_when_they_are_dropped():
+    app = App()
+    kept = []
+    app.post("/")(lambda req: [kept.append((req, req.form, req.headers)), ""][1])
+    client = Client(app)
+    before = sum(type(it) is Request for it in gc.get_objects())
+    for _ in range(20):
+        client.post("/", data={"a": "1"})
+    assert sum(type(it) is Request for it in gc.get_objects()) >= before + 20
+    kept.clear()
+    assert sum(type(it) is Request for it in gc.get_objects()) <= before + 1
 
 
 def test_what_was_looked_at_may_be_kept():

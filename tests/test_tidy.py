@@ -56,7 +56,8 @@ EXCEPTIONS = {
     "answer": "Response",
     "clock": "DATE_SIZE IDENTITY_SIZE_MAX",
     "connection": "input_t stats stats_t",
-    "context": "Request RequestGone",
+    "context": "Request",
+    "state": "RequestGone RequestState",
     "asked": "asked_t",
     "dispatch": "is_fault",
     "pulse": "Cut",
@@ -282,7 +283,7 @@ def functions(text: str) -> list[tuple[str, int, str]]:
     lines = text.splitlines()
     found = []
     for start, line in enumerate(lines):
-        match = re.match(r"( *)(?:async )?(?:def|c(?:p)?def [^=:(]*?) ?(\w+) *\(", line)
+        match = re.match(r"( *)(?:async )?(?:def|c(?:p)?def (?!class )[^=:(]*?) ?(\w+) *\(", line)
         if not match or line.lstrip().startswith("cdef extern"):
             continue
         indent = len(match[1])

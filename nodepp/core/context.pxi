@@ -1,6 +1,6 @@
 # core/context.pxi — the request as a handler sees it
 #   Owns:  class Request: what was asked, made into Python objects only when looked at
-#   Uses:  limits, scan, escape, tables, transport, output, format, target, form, response,
+#   Uses:  state, limits, scan, escape, tables, transport, output, format, target, form, response,
 #          visitor, headers, answer, content, reply, locate, current, dispatch, personal, admit
 #   Never: what the handler is called with or what becomes of its result
 #   Holds: a Request whose life is over holds no pointer: it raises, it never shows other bytes
@@ -8,42 +8,16 @@
 from codecs import lookup as context_lookup
 
 
-class RequestGone(RuntimeError):
-    """A Request was used after its answer had been produced or cut."""
-
-
 @cython.final
 @cython.no_gc_clear
-cdef class Request:
+cdef class Request(RequestState):
     """One request, valid until its answer is produced or cut; afterwards every use raises
     RequestGone. Attributes are computed when first read. Handlers get it, nobody makes one."""
-    cdef request_t* r                  # NULL: over
-    cdef connection_t* connection      # as long as r is not NULL
-    cdef readonly uint64_t number      # running number of the request, from 1
-    # What was looked at, None before
-    cdef object _path, _query, _headers, _cookies, _body, _form, _files
-    cdef dict _params
-    cdef Session _session              # None: it has not been asked for
-    cdef bint looked                   # any of them is set
-    # The answer
-    cdef int _status
-    cdef int type                      # ready-made type of the answer, -1: `type_line`
-    cdef bytes type_line               # its whole line, b"" for none
-    cdef list lines                    # [(lower-case name, whole line)] or None
-    cdef bint html                     # out escapes its values
-    cdef object iterator               # what is being streamed
-    cdef bint streaming                # its first piece has been asked for: the head is settled
-    cdef bint chunked
-    cdef bint paged                    # the page for its status has been asked for
-    cdef bint keyed                    # the cookie of a session is said
-    cdef bint guarded                  # a rule has let its visitor in
-    cdef bint uncompressed             # the answer is never compressed
-    cdef uint64_t sent                 # content bytes streamed, for the log
 
     @property
     def method(self) -> str:
         """The method, upper case."""
-        cdef request_t* r = context_live(self)
+        cdef request_t* r = state_live(self)
         if r.head.method == METHOD_GET:
             return "GET"
         return (<const char*>r.data)[r.head.method_start:r.head.method_start
@@ -52,7 +26,7 @@ cdef class Request:
     @property
     def path(self) -> str:
         """The path, percent-decoded once; bytes that are not UTF-8 become U+FFFD."""
-        cdef request_t* r = context_live(self)
+        cdef request_t* r = state_live(self)
         if self._path is None:
             self._path = context_path(r)
             self.looked = True
@@ -61,14 +35,14 @@ cdef class Request:
     @property
     def target(self) -> str:
         """The request target as it came."""
-        cdef request_t* r = context_live(self)
+        cdef request_t* r = state_live(self)
         return (<const char*>r.data)[r.head.target_start:r.head.target_start
                                      + r.head.target_size].decode("ascii")
 
     @property
     def query(self) -> MultiDict:
         """The parameters of the query string: a dict of first values, with getlist()."""
-        cdef request_t* r = context_live(self)
+        cdef request_t* r = state_live(self)
         if self._query is None:
             query = MultiDict.__new__(MultiDict)
             form_parse_urlencoded(r.data + r.head.query_start, r.head.query_size,
@@ -80,14 +54,14 @@ cdef class Request:
     @property
     def query_string(self) -> str:
         """The query as it came, without the question mark; "" if there is none."""
-        cdef request_t* r = context_live(self)
+        cdef request_t* r = state_live(self)
         return (<const char*>r.data)[r.head.query_start:r.head.query_start
                                      + r.head.query_size].decode("ascii")
 
     @property
     def headers(self) -> Headers:
         """All field lines."""
-        cdef request_t* r = context_live(self)
+        cdef request_t* r = state_live(self)
         if self._headers is None:
             self._headers = headers_of(r)
             self.looked = True
@@ -96,12 +70,12 @@ cdef class Request:
     def header(self, str name, default=None):
         """The first value of a field, or `default`."""
         lower = name.lower().encode("latin-1", "replace")
-        return headers_value(context_live(self), lower, len(lower), default)
+        return headers_value(state_live(self), lower, len(lower), default)
 
     @property
     def cookies(self) -> dict:
         """Cookies by name."""
-        cdef request_t* r = context_live(self)
+        cdef request_t* r = state_live(self)
         if self._cookies is None:
             self._cookies = headers_cookies(r)
             self.looked = True
@@ -110,18 +84,18 @@ cdef class Request:
     @property
     def content_type(self):
         """Read: the Content-Type of the request, "" if there is none. Set: that of the answer."""
-        return headers_value(context_live(self), b"content-type", 12, "")
+        return headers_value(state_live(self), b"content-type", 12, "")
 
     @content_type.setter
     def content_type(self, value):
-        context_live(self)
+        state_live(self)
         reply_set_type(self, value)
 
     @property
     def body(self) -> bytes:
         """The content, as it came (dechunked); b"" if there is none. A large one is read back from
         its file: prefer `files` for uploads."""
-        cdef request_t* r = context_live(self)
+        cdef request_t* r = state_live(self)
         if self._body is None:
             self._body = content_body(r)
             self.looked = True
@@ -152,7 +126,7 @@ cdef class Request:
     def form(self) -> MultiDict:
         """The fields of an urlencoded or multipart form; empty for any other body.
         RequestError: malformed (400) or beyond the limits (413)."""
-        context_live(self)
+        state_live(self)
         if self._form is None:
             content_read_form(self)
         return self._form
@@ -160,7 +134,7 @@ cdef class Request:
     @property
     def files(self) -> MultiDict:
         """The uploaded files of a multipart form by field name: UploadFile. Errors as `form`."""
-        context_live(self)
+        state_live(self)
         if self._files is None:
             content_read_form(self)
         return self._files
@@ -168,7 +142,7 @@ cdef class Request:
     @property
     def params(self) -> dict:
         """The parameters of the path by name."""
-        cdef request_t* r = context_live(self)
+        cdef request_t* r = state_live(self)
         if self._params is None:
             self._params = locate_params(r)
             self.looked = True
@@ -177,43 +151,43 @@ cdef class Request:
     @property
     def client(self):
         """The address of the peer: (ip, port)."""
-        context_live(self)
+        state_live(self)
         return ClientAddress(transport_peer_text(self.connection.family, self.connection.peer),
                              self.connection.port)
 
     @property
     def scheme(self) -> str:
         """"http" or "https"."""
-        context_live(self)
+        state_live(self)
         return "http"
 
     @property
     def host(self) -> str:
         """Host and port as the client named them, "" if it did not (HTTP/1.0)."""
-        cdef request_t* r = context_live(self)
+        cdef request_t* r = state_live(self)
         return (<const char*>r.data)[r.head.host_start:r.head.host_start
                                      + r.head.host_size].decode("ascii")
 
     @property
     def http_version(self) -> str:
         """"1.0" or "1.1"."""
-        return "1.1" if context_live(self).head.minor else "1.0"
+        return "1.1" if state_live(self).head.minor else "1.0"
 
     @property
     def lang(self) -> str:
         """The first language the client asks for, upper case ("EN-US"); "" if it names none."""
-        value = headers_value(context_live(self), b"accept-language", 15, "")
+        value = headers_value(state_live(self), b"accept-language", 15, "")
         return value.partition(",")[0].partition(";")[0].strip()[:5].upper()
 
     @property
     def device(self) -> str:
         """"desktop", "tablet" or "mobile", by the User-Agent."""
-        return visitor_device(headers_value(context_live(self), b"user-agent", 10, ""))
+        return visitor_device(headers_value(state_live(self), b"user-agent", 10, ""))
 
     @property
     def is_bot(self) -> bool:
         """True for crawlers and scanners, by User-Agent and From."""
-        cdef request_t* r = context_live(self)
+        cdef request_t* r = state_live(self)
         return visitor_is_bot(headers_value(r, b"user-agent", 10, ""),
                               headers_value(r, b"from", 4, ""))
 
@@ -222,7 +196,7 @@ cdef class Request:
     @property
     def session(self) -> Session:
         """The visitor's session; without one it is empty, and begins when it is written to."""
-        context_live(self)
+        state_live(self)
         if self._session is None:
             personal_open(self)
         return self._session
@@ -238,7 +212,7 @@ cdef class Request:
 
     def next_url(self, str default="/") -> str:
         """Where a login leads back to: the parameter `next`, if it is a path of this site."""
-        context_live(self)
+        state_live(self)
         return admit_next_url(self, default)
 
     # The answer
@@ -246,12 +220,12 @@ cdef class Request:
     @property
     def status(self) -> int:
         """The status of the answer, 200 unless set; 200 to 599."""
-        context_live(self)
+        state_live(self)
         return self._status
 
     @status.setter
     def status(self, value):
-        context_live(self)
+        state_live(self)
         reply_check_head(self)
         self._status = answer_check_status(value)
 
@@ -259,30 +233,30 @@ cdef class Request:
     def compress(self) -> bool:
         """True when the answer may leave compressed. Set it to False where a secret stands beside
         text that others choose (BREACH)."""
-        context_live(self)
+        state_live(self)
         return not self.uncompressed
 
     @compress.setter
     def compress(self, value):
-        context_live(self)
+        state_live(self)
         self.uncompressed = not value
 
     # out(text, *args) stands in fastcall.
 
     def out_snippet(self, str name not None) -> None:
         """Appends a snippet, as it is; LookupError when there is none of that name."""
-        context_live(self)
+        state_live(self)
         text = dispatch_host.snippet(name, self.host)
         self.out_raw(text)
 
     def render(self, str name not None, /, **context) -> str:
         """The text of a template with these values; what it needs is told by the host's errors."""
-        context_live(self)
+        state_live(self)
         return dispatch_host.render(self, name, context)
 
     def out_raw(self, text, *args) -> None:
         """As `out`, but values are never escaped. bytes are appended as they are, without args."""
-        context_live(self)
+        state_live(self)
         if output.body_start == 0 or current_request != <PyObject*>self:
             reply_begin_out(self)
         if isinstance(text, bytes):
@@ -296,7 +270,7 @@ cdef class Request:
 
     def out_clear(self) -> None:
         """Forgets what out() has appended so far."""
-        context_live(self)
+        state_live(self)
         if output.body_start and current_request == <PyObject*>self:
             output.used = output.body_start - HEADROOM_SIZE
             output.body_start = 0
@@ -304,20 +278,20 @@ cdef class Request:
     def set_header(self, name: str, value: str) -> None:
         """Sets a field of the answer, in place of an earlier one of that name. ValueError: it
         cannot be sent, or is the engine's own (Content-Length, Transfer-Encoding, Date …)."""
-        context_live(self)
+        state_live(self)
         reply_set_line(self, name, value)
 
     def set_cookie(self, name: str, value: str = "", max_age=None, expires=None, path="/",
                    domain=None, secure=False, httponly=False, samesite="Lax") -> None:
         """Adds a Set-Cookie field; arguments as Response.set_cookie."""
-        context_live(self)
+        state_live(self)
         reply_add_line(self, "Set-Cookie", headers_cookie(
             name, value, max_age, expires, path, domain, secure, httponly, samesite))
 
     def redirect(self, url: str, status: int = 303) -> None:
         """Sends the client elsewhere: sets status (301, 302, 303, 307 or 308) and Location.
         Characters beyond ASCII are percent-encoded."""
-        context_live(self)
+        state_live(self)
         if status not in (301, 302, 303, 307, 308):
             raise ValueError(f"{status} is not a redirection")
         reply_set_line(self, "Location", reply_uri(url))
@@ -325,20 +299,13 @@ cdef class Request:
 
     def no_cache(self) -> None:
         """Tells browser and proxies to keep nothing of this answer."""
-        context_live(self)
+        state_live(self)
         reply_set_line(self, "Cache-Control", "private, no-store, no-cache, max-age=0")
 
     def __repr__(self):
         if self.r is NULL:
             return "<Request, over>"
         return f"<Request {self.method} {self.target}>"
-
-
-cdef inline request_t* context_live(Request req) except NULL:
-    if unlikely_(req.r is NULL):
-        raise RequestGone("this Request is over: its answer has been produced or cut; "
-                          "keep the values you need, not the Request")
-    return req.r
 
 
 cdef str context_path(const request_t* r):
@@ -359,15 +326,6 @@ cdef str context_path(const request_t* r):
     if resolved < 0:
         resolved = scan_percent_decode(<const uint8_t*>path, size, into, False)
     return PyUnicode_DecodeUTF8(<const char*>into, resolved, b"replace")
-
-
-cdef void context_bind(Request req, connection_t* c, request_t* r) noexcept:
-    """The Request stands for `r` from now on."""
-    req.r = r
-    req.connection = c
-    req._status = 200
-    req.type = RESPONSE_HTML
-    req.html = True
 
 
 cdef void context_release(Request req) noexcept:

@@ -1,8 +1,8 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
 #   Owns:  file or route or fallback; calling the handler; turning its result into an answer
 #   Uses:  limits, pulse, fork, tables, output, parser, response, statics, rules, request,
-#          accesslog, connection, route, freeze, context, current, locate, visit, suspect, settle,
-#          admit, result, stream, deliver
+#          accesslog, connection, route, freeze, state, context, current, locate, visit, suspect,
+#          settle, admit, result, stream, deliver
 #   Never: reading or sending
 #   Holds: each complete request is answered exactly once, whatever the handler does
 
@@ -217,7 +217,7 @@ cdef Request dispatch_take_request(connection_t* c, request_t* r):
         req = Request()
     dispatch_spare = None
     req.number = stats.requests
-    context_bind(req, c, r)
+    state_bind(req, c, r)
     dispatch_taken = req
     current_enter(req)
     return req
