@@ -1,12 +1,12 @@
 # core/child.pxi — what a fork leaves to a child of the engine: nothing
 #   Owns:  which rooms hold descriptors and threads; what an engine of the child's own needs
-#   Uses:  tables, poller, readahead, output, listener, request, accesslog, connection, context,
-#          current, dispatch, visit, settle, timer, reader, watchdog, loop
+#   Uses:  fork, tables, poller, readahead, output, listener, request, accesslog, connection,
+#          context, current, dispatch, visit, settle, timer, reader, watchdog, loop
 #   Never: shutdown, EPOLL_CTL_DEL, free: what the parent shares, and what frames of the parent's
 #          turn still point to, stays as it is
 #   Holds: the session table stays: it is shared memory
 
-cdef void child_forget "fork_forget_rooms"() noexcept nogil:
+cdef void child_forget() noexcept nogil:
     """The child's hook, without the GIL: closes what the engine has open."""
     connection_forget()
     listener_forget()
@@ -14,6 +14,9 @@ cdef void child_forget "fork_forget_rooms"() noexcept nogil:
     readahead_forget()
     accesslog_forget()
     watchdog_forget()
+
+
+fork_set_forget(child_forget)
 
 
 cdef void child_reset() noexcept:

@@ -34,7 +34,7 @@ cdef extern from *:
     static int fork_orphaned;               /* a child, and no engine has been opened in it */
     static int fork_generation;
 
-    static void fork_forget_rooms(void);    /* child.pxi */
+    static void (*fork_forget)(void);       /* what a child does first; without the GIL */
 
     static void fork_mark(int fd) {
         if (fd < 0 || fd >= FORK_DESCRIPTOR_MAX) return;
@@ -92,7 +92,7 @@ cdef extern from *:
         for (i = 0; fork_signals_caught && i < FORK_SIGNAL_COUNT; i++)
             sigaction(fork_signal[i], &fork_before[i], NULL);
         fork_signals_caught = 0;
-        fork_forget_rooms();
+        if (fork_forget) fork_forget();
         fork_replace_owned();
         if (fork_null >= 0) close(fork_null);
         fork_null = -1;
@@ -111,6 +111,7 @@ cdef extern from *:
 
     #define fork_drop_signals() (fork_signals_caught = 0)
     #define fork_set_kept(value) (fork_kept = (value))
+    #define fork_set_forget(function) (fork_forget = (function))
     """
     int fork_parted
     int fork_orphaned
@@ -122,6 +123,7 @@ cdef extern from *:
     void fork_note_signals()
     void fork_drop_signals()
     void fork_set_kept(int value)
+    void fork_set_forget(void (*forget)() noexcept nogil)
 
 if fork_hook():
     raise MemoryError("no room for the hooks of fork")

@@ -45,16 +45,16 @@ cdef extern from *:
        here again: then the signal does what it does without a handler. */
     static void sigbus_pass(int number, siginfo_t *info, void *context) {
         struct sigaction before = sigbus_before;
-        int is_fault = info->si_code > 0;
+        int by_kernel = info->si_code > 0;
         int is_plain = !(before.sa_flags & SA_SIGINFO);
-        if (is_plain && before.sa_handler == SIG_IGN && !is_fault) return;
-        if ((!is_fault && (sigbus_passed || sigbus_count == 0))
+        if (is_plain && before.sa_handler == SIG_IGN && !by_kernel) return;
+        if ((!by_kernel && (sigbus_passed || sigbus_count == 0))
                 || (is_plain && (before.sa_handler == SIG_DFL || before.sa_handler == SIG_IGN))) {
             signal(number, SIG_DFL);        /* a fault strikes again */
-            if (!is_fault) raise(number);
+            if (!by_kernel) raise(number);
             return;
         }
-        sigbus_passed = is_fault;
+        sigbus_passed = by_kernel;
         if (is_plain) before.sa_handler(number);
         else before.sa_sigaction(number, info, context);
     }
