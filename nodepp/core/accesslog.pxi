@@ -1,7 +1,7 @@
 # core/accesslog.pxi — one line per answered request
 #   Owns:  the three formats, the buffer in which lines wait to be written together, and what
 #          becomes of them when they cannot be
-#   Uses:  limits, scan, clock, pulse, fork, tables, parser, request
+#   Uses:  scan, clock, pulse, fork, tables, parser, request
 #   Never: a write per request; a wait for the reader; anything when the log is off
 #   Holds: a line holds no control character and no quote of the client's making; the buffer begins
 #          and ends with a whole line

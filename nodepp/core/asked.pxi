@@ -1,6 +1,6 @@
 # core/asked.pxi — which codings, conditions and ranges does a request ask for?
 #   Owns:  the fields that matter to a public file, found in one pass
-#   Uses:  limits, tables, parser, negotiate, precondition, statics, request
+#   Uses:  limits, parser, negotiate, precondition, statics, request
 #   Never: what is answered
 #   Holds: pointers into the head, as long as the request lives
 

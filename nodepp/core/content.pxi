@@ -1,6 +1,6 @@
 # core/content.pxi — the content of a request as Python objects
 #   Owns:  reading a body back, from memory or its file; forms, urlencoded and multipart
-#   Uses:  limits, tables, parser, multipart, form, request, context
+#   Uses:  limits, parser, multipart, form, request, context
 #   Never: collecting it; that is over
 #   Holds: what is given is a copy, or a window that keeps its source alive
 

@@ -1,7 +1,7 @@
 # core/context.pxi — the request as a handler sees it
 #   Owns:  class Request: what was asked, made into Python objects only when looked at
-#   Uses:  state, limits, scan, escape, tables, transport, output, format, target, form, response,
-#          visitor, headers, answer, content, reply, locate, current, dispatch, personal, admit
+#   Uses:  limits, scan, escape, transport, output, format, target, form, request, state, visitor,
+#          headers, answer, current, content, reply, locate, dispatch, personal, admit
 #   Never: what the handler is called with or what becomes of its result
 #   Holds: a Request whose life is over holds no pointer: it raises, it never shows other bytes
 

@@ -1,6 +1,6 @@
 # core/cookie.pxi — the cookies that carry an id
 #   Owns:  finding them in a head without making any Python object
-#   Uses:  tables, parser, request
+#   Uses:  parser, request
 #   Never: what the value means
 #   Holds: a name is compared whole: `alias=` is not `as=`
 

@@ -1,7 +1,7 @@
 # core/deliver.pxi — a public file as the answer to GET or HEAD
 #   Owns:  200, 206, 304, 301, and why it is 406, 412 or 416
 #   Uses:  limits, scan, clock, tables, file, output, response, precondition, ranges, statics,
-#          dispatch, admit, asked, telling
+#          request, dispatch, admit, asked, telling
 #   Never: which resource is meant
 #   Holds: a Resource is held as long as its lines are being copied; its body until it has left
 

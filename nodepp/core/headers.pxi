@@ -1,6 +1,6 @@
 # core/headers.pxi — field lines as a handler sees them; names and values it may send
 #   Owns:  Headers, ClientAddress; cookies in and out; what may stand in a field line
-#   Uses:  scan, escape, clock, tables, parser, request
+#   Uses:  scan, escape, clock, parser, request
 #   Never: the life of the request: all is copied
 #   Holds: nothing with CR, LF or NUL gets past headers_line
 

@@ -1,6 +1,6 @@
 # core/locate.pxi — what does the path of a request lead to?
 #   Owns:  the routes and the public files that are served now; the path that is looked for
-#   Uses:  limits, scan, tables, target, snapshot, route
+#   Uses:  limits, scan, target, snapshot, request, route
 #   Never: answering
 #   Holds: files and routes see the same path: decoded once, without dot segments
 

@@ -1,6 +1,6 @@
 # core/output.pxi — what leaves, in which pieces?
 #   Owns:  the output buffer with its headroom, the pieces of one write, what a peer has not taken
-#   Uses:  limits, clock, memory, tables, transport, file, readahead
+#   Uses:  limits, clock, memory, transport, file, readahead
 #   Never: what the bytes mean
 #   Holds: pieces lie in the order of the answers; a piece's owner lives until the piece has left
 

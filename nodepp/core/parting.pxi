@@ -1,8 +1,8 @@
 # core/parting.pxi — sessions that end, and whom that is told
 #   Owns:  ending a session with its hooks; the share of a turn that looks for those that are over;
 #          who gives way when the table is full
-#   Uses:  limits, clock, lock, pulse, trouble, fork, tables, vault, wheel, session, mend, expiry,
-#          cookie, context, current, dispatch, store, visit, personal, entry
+#   Uses:  limits, clock, pulse, lock, trouble, fork, tables, vault, wheel, session, mend, expiry,
+#          request, cookie, context, current, dispatch, store, visit, personal, entry
 #   Never: a session that a request is being given: it is noted, and ends when that has been done
 #   Holds: who ends a session does so once, and tells after it has gone
 

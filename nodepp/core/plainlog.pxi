@@ -1,6 +1,6 @@
 # core/plainlog.pxi — entries of the error log that are written without Python
 #   Owns:  a duplicate of the log's descriptor; the time, the level and the shape of an entry
-#   Uses:  clock
+#   Uses:  nothing
 #   Never: waiting longer than a second for room: the rest of an entry is lost then
 #   Holds: one thread writes at a time; the descriptor is changed under the lock
 

@@ -1,6 +1,6 @@
 # core/request.pxi — one request's bytes, from its first one until its answer has been made
 #   Owns:  request_t: where head and content lie, and the copy of them that a suspended one needs
-#   Uses:  limits, memory, tables, parser, multipart, body
+#   Uses:  limits, memory, parser, multipart, body
 #   Never: sockets, Python objects
 #   Holds: `data` points into shared scratch only while the request is being looked at, this turn
 

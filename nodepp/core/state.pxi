@@ -1,6 +1,6 @@
 # core/state.pxi — what is known of a request: the fields of Request
 #   Owns:  class RequestState, which Request is made of; whether its life is over
-#   Uses:  limits, tables, response, personal
+#   Uses:  limits, tables, response, request, personal
 #   Never: what handlers see: properties and methods are in Request, above all that they call
 #   Holds: a Request whose life is over holds no pointer: it raises, it never shows other bytes
 

@@ -1,7 +1,7 @@
 # core/suspect.pxi — addresses that guess ids of sessions are kept from guessing on
 #   Owns:  which addresses are counted; blocking one, and the 429 that its guesses get
-#   Uses:  clock, tables, vault, transport, address, ident, guess, connection, response, dispatch,
-#          visit, settle, admit
+#   Uses:  clock, tables, vault, transport, address, response, ident, guess, request, connection,
+#          dispatch, visit, settle, admit
 #   Never: counting; a request without such an id, or with a session that lives: it is served
 #   Holds: as long as no address is blocked, a request pays for one comparison
 

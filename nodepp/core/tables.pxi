@@ -1,6 +1,6 @@
 # core/tables.pxi — who is connected?
 #   Owns:  connection_t, its array (reserved once, touched as needed), first-free and highest-used
-#   Uses:  limits
+#   Uses:  limits, output, request
 #   Never: what a connection does
 #   Holds: a slot's generation moves on when it is given back, so that a late reply finds nobody
 

@@ -1,6 +1,6 @@
 # core/timer.pxi — what the application wants done every so often
 #   Owns:  periodic callbacks on the engine's thread
-#   Uses:  limits, clock, pulse, fork, connection, dispatch
+#   Uses:  clock, pulse, fork, connection, dispatch
 #   Never: exactness: a callback runs at the end of the turn in which it is due
 #   Holds: a callback that fails is logged and comes again; missed beats are not made up for
 

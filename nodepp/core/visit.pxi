@@ -1,7 +1,7 @@
 # core/visit.pxi — whose session does a request bring?
 #   Owns:  the policy of sessions; from cookie to slot; ids that lead nowhere
-#   Uses:  limits, scan, clock, sigbus, tables, vault, parser, snapshot, ident, session, expiry,
-#          request, cookie, headers, locate, store, parting, suspect
+#   Uses:  limits, scan, sigbus, tables, vault, parser, snapshot, ident, session, expiry, request,
+#          cookie, headers, locate, store, suspect, parting
 #   Never: what a session holds
 #   Holds: what a connection remembers is a hint: the cookie of each request decides
 

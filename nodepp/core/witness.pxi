@@ -1,7 +1,7 @@
 # core/witness.pxi — where the code is that holds the loop
 #   Owns:  a look at the stack with the GIL, in a thread made for it; the dump by faulthandler, with
 #          its signal and its pipe
-#   Uses:  clock, pulse, plainlog, tables, context, current
+#   Uses:  clock, pulse, plainlog, request, context, current
 #   Never: the decision that a step is slow, or that the process ends
 #   Holds: the watchdog's thread needs no GIL and waits a bounded time for everything here
 
