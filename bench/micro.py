@@ -40,7 +40,7 @@ TURN = "__pyx_pw_*Engine_*turn"
 GROUPS = {
     "parser": ("parser", "scan", "target", "field", "decimal"),
     "body": ("body", "chunk", "form", "multipart", "upload"),
-    "dispatch": ("dispatch", "locate", "result", "route", "freeze"),
+    "dispatch": ("dispatch", "locate", "result", "finish", "route", "freeze", "callbacks"),
     "statics": (
         *("statics", "snapshot", "negotiate", "precondition", "ranges", "deliver"),
         *("asked", "file", "calendar", "readahead", "download"),

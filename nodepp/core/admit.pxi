@@ -1,7 +1,7 @@
 # core/admit.pxi — may this request be answered, and whose is it?
 #   Owns:  access rules asked before files and routes; the way to the login page; forged requests
-#   Uses:  scan, tables, parser, response, rules, request, connection, route, context, dispatch,
-#          visit, personal, settle
+#   Uses:  scan, tables, parser, response, rules, request, connection, callbacks, route, context,
+#          dispatch, visit, personal, settle, finish
 #   Never: accounts and passwords
 #   Holds: who is refused learns nothing of what is there
 
@@ -108,7 +108,7 @@ cdef int admit_send_to_login(connection_t* c, request_t* r, head_t* head,
     head.extra = PyBytes_AS_STRING(lines)
     head.extra_size = PyBytes_GET_SIZE(lines)
     response_queue(head, NULL, 0)
-    dispatch_count(c, r, 303, 0)
+    finish_count(c, r, 303, 0)
     return 0
 
 
@@ -171,7 +171,7 @@ cdef bint admit_try_enter(Request req, int flags) noexcept:
     try:
         admit_enter(req, flags)
     except BaseException as problem:
-        dispatch_set_exception(problem)
+        callback_set_exception(problem)
         return False
     return True
 

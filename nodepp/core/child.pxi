@@ -1,7 +1,7 @@
 # core/child.pxi — what a fork leaves to a child of the engine: nothing
 #   Owns:  which rooms hold descriptors and threads; what an engine of the child's own needs
 #   Uses:  fork, tables, poller, readahead, output, listener, request, accesslog, connection,
-#          context, current, dispatch, visit, settle, timer, reader, watchdog, loop
+#          callbacks, current, context, dispatch, visit, settle, timer, reader, watchdog, loop
 #   Never: shutdown, EPOLL_CTL_DEL, free: what the parent shares, and what frames of the parent's
 #          turn still point to, stays as it is
 #   Holds: the session table stays: it is shared memory
@@ -35,6 +35,7 @@ cdef void child_reset() noexcept:
     settle_close()
     visit_close_room()
     dispatch_close()
+    callback_close()
     loop_in_turn = False
 
 

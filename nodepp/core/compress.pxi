@@ -1,6 +1,6 @@
 # core/compress.pxi — a rendered text leaves smaller when the client takes it so
 #   Owns:  whether an answer is compressed, in which coding, and what its head says of that
-#   Uses:  response, negotiate, statics, answer, context, dispatch, asked
+#   Uses:  response, negotiate, statics, callbacks, answer, context, asked
 #   Never: public files; those lie ready in every coding
 #   Holds: whatever depends on Accept-Encoding says Vary, also when it left as it was
 
@@ -97,11 +97,11 @@ cdef bytes compress_body(Request req, body, size_t size):
 cdef bytes compress_ask(str coding, bytes body):
     """The host's work; when it fails, the answer leaves as it is."""
     try:
-        return dispatch_host.compress(coding, body)
+        return callback_host.compress(coding, body)
     except BaseException as problem:
-        if not dispatch_is_fault(problem):
+        if not callback_is_fault(problem):
             raise
-        dispatch_log_problem(f"{coding} failed", problem)
+        callback_log_problem(f"{coding} failed", problem)
         return None
 
 

@@ -1,7 +1,7 @@
 # core/context.pxi — the request as a handler sees it
 #   Owns:  class Request: what was asked, made into Python objects only when looked at
-#   Uses:  limits, scan, escape, transport, output, format, target, form, request, state, visitor,
-#          headers, answer, current, content, reply, locate, dispatch, personal, admit
+#   Uses:  limits, scan, escape, transport, output, format, target, form, request, callbacks, state,
+#          current, visitor, headers, answer, content, reply, locate, personal, admit
 #   Never: what the handler is called with or what becomes of its result
 #   Holds: a Request whose life is over holds no pointer: it raises, it never shows other bytes
 
@@ -118,7 +118,7 @@ cdef class Request(RequestState):
         """The body read as JSON. RequestError (400) when it is not."""
         body = self.body
         try:
-            return dispatch_json_decode(body)
+            return callback_json_decode(body)
         except (ValueError, UnicodeError) as problem:
             raise RequestError(400, f"the body is not JSON: {problem}") from None
 
@@ -246,13 +246,13 @@ cdef class Request(RequestState):
     def out_snippet(self, str name not None) -> None:
         """Appends a snippet, as it is; LookupError when there is none of that name."""
         state_live(self)
-        text = dispatch_host.snippet(name, self.host)
+        text = callback_host.snippet(name, self.host)
         self.out_raw(text)
 
     def render(self, str name not None, /, **context) -> str:
         """The text of a template with these values; what it needs is told by the host's errors."""
         state_live(self)
-        return dispatch_host.render(self, name, context)
+        return callback_host.render(self, name, context)
 
     def out_raw(self, text, *args) -> None:
         """As `out`, but values are never escaped. bytes are appended as they are, without args."""
@@ -306,6 +306,14 @@ cdef class Request(RequestState):
         if self.r is NULL:
             return "<Request, over>"
         return f"<Request {self.method} {self.target}>"
+
+
+def current() -> Request:
+    """The request being handled. RuntimeError where there is none."""
+    if current_request is NULL:
+        raise RuntimeError("there is no current request: this runs between requests (a timer, "
+                           "on_start, on_stop, or a session that ended by time)")
+    return <object>current_request
 
 
 cdef str context_path(const request_t* r):

@@ -1,6 +1,6 @@
 # core/current.pxi — which request is being handled?
-#   Owns:  the current Request; nodepp.current()
-#   Uses:  context
+#   Owns:  the current Request
+#   Uses:  state
 #   Never: what is called for a request
 #   Holds: code of the application that is called for a request (handler, hook, iterator, page of an
 #          error) is called between current_enter and current_leave; all other code finds none
@@ -8,7 +8,7 @@
 cdef PyObject* current_request         # borrowed: it lives until it is left. NULL: there is none
 
 
-cdef inline PyObject* current_enter(Request req) noexcept:
+cdef inline PyObject* current_enter(RequestState req) noexcept:
     """`req` is being handled from now on. Gives what current_leave takes: the one before."""
     global current_request
     cdef PyObject* before = current_request
@@ -19,11 +19,3 @@ cdef inline PyObject* current_enter(Request req) noexcept:
 cdef inline void current_leave(PyObject* before) noexcept:
     global current_request
     current_request = before
-
-
-def current() -> Request:
-    """The request being handled. RuntimeError where there is none."""
-    if current_request is NULL:
-        raise RuntimeError("there is no current request: this runs between requests (a timer, "
-                           "on_start, on_stop, or a session that ended by time)")
-    return <object>current_request

@@ -1,7 +1,7 @@
 # core/deliver.pxi — a public file as the answer to GET or HEAD
 #   Owns:  200, 206, 304, 301, and why it is 406, 412 or 416
 #   Uses:  limits, scan, clock, tables, file, output, response, precondition, ranges, statics,
-#          request, dispatch, admit, asked, telling
+#          request, callbacks, dispatch, finish, admit, asked, telling
 #   Never: which resource is meant
 #   Holds: a Resource is held as long as its lines are being copied; its body until it has left
 
@@ -55,10 +55,10 @@ cdef int deliver_resource(connection_t* c, request_t* r, head_t* head,
             return 0
     if r.head.method == METHOD_GET:
         deliver_queue(head, coded, opened, 0, coded.size)
-        dispatch_count(c, r, 200, coded.size)
+        finish_count(c, r, 200, coded.size)
     else:
         response_queue(head, NULL, 0)
-        dispatch_count(c, r, 200, 0)
+        finish_count(c, r, 200, 0)
     return 0
 
 
@@ -68,7 +68,7 @@ cdef tuple deliver_open(Resource resource):
     cdef Resource now
     cdef File opened
     try:
-        found = dispatch_host.open_file(resource)
+        found = callback_host.open_file(resource)
         if found is None:
             return resource, None, 404
         now, opened = found
@@ -80,7 +80,7 @@ cdef tuple deliver_open(Resource resource):
             clock_update()             # it may be newer than this turn: RFC 9110 §8.8.2.1
         return now, opened, 200
     except BaseException as problem:
-        dispatch_keep(problem)
+        callback_keep(problem)
         telling_of_file(resource.path, problem)
     return resource, None, 503
 
@@ -106,7 +106,7 @@ cdef int deliver_not_modified(connection_t* c, request_t* r, head_t* head,
     head.type_size = coded.lines_size - coded.kept_start
     head.length = RESPONSE_LENGTH_NONE
     response_queue(head, NULL, 0)
-    dispatch_count(c, r, 304, 0)
+    finish_count(c, r, 304, 0)
     return 0
 
 
@@ -131,7 +131,7 @@ cdef int deliver_redirect(connection_t* c, request_t* r, head_t* head,
     head.extra = PyBytes_AS_STRING(line)
     head.extra_size = PyBytes_GET_SIZE(line)
     response_queue(head, NULL, 0)
-    dispatch_count(c, r, 301, 0)
+    finish_count(c, r, 301, 0)
     return 0
 
 
@@ -175,7 +175,7 @@ cdef int deliver_range(connection_t* c, request_t* r, head_t* head,
     head.extra_size = size
     head.length = <int64_t>(part.last - part.first + 1)
     deliver_queue(head, coded, opened, part.first, head.length)
-    dispatch_count(c, r, 206, head.length)
+    finish_count(c, r, 206, head.length)
     return 0
 
 
@@ -215,7 +215,7 @@ cdef int deliver_multipart(connection_t* c, request_t* r, head_t* head,
         deliver_text(heads[i])
         deliver_part(coded, opened, &ranges[i])
     deliver_text(tail)
-    dispatch_count(c, r, 206, length)
+    finish_count(c, r, 206, length)
     return 0
 
 

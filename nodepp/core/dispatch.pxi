@@ -1,8 +1,8 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
 #   Owns:  file or route or fallback; calling the handler; turning its result into an answer
 #   Uses:  limits, pulse, fork, tables, output, parser, response, statics, rules, request,
-#          accesslog, connection, route, freeze, state, context, current, locate, visit, suspect,
-#          settle, admit, result, stream, deliver
+#          connection, callbacks, state, current, route, freeze, context, locate, visit, suspect,
+#          settle, finish, admit, result, stream, deliver
 #   Never: reading or sending
 #   Holds: each complete request is answered exactly once, whatever the handler does
 
@@ -11,59 +11,24 @@ cdef extern from "Python.h":
         PyObject* callable, PyObject** args, size_t count, PyObject* names)
     size_t PY_VECTORCALL_ARGUMENTS_OFFSET
 
-cdef object dispatch_host              # .error .log .json_encode .json_decode
-cdef object dispatch_json_encode
-cdef object dispatch_json_decode
-cdef bint dispatch_json_settled        # dispatch_json_encode is the library's own
 cdef Request dispatch_spare            # the pooled Request
 cdef Request dispatch_taken            # the one that is being answered; a stream goes on without
-cdef object dispatch_interrupt         # KeyboardInterrupt or SystemExit out of a handler
-cdef bint dispatch_owns_signals        # the server handles them: no exception of user code ends it
 cdef bytes dispatch_allow_all          # the Allow line of "OPTIONS *"
 
 
-cdef int dispatch_open(Router router, host, bint owns_signals) except -1:
-    global locate_router, dispatch_host, dispatch_json_encode, dispatch_json_decode
-    global dispatch_spare, dispatch_allow_all, dispatch_json_settled, dispatch_owns_signals
-    dispatch_owns_signals = owns_signals
+cdef int dispatch_open(Router router) except -1:
+    global locate_router, dispatch_spare, dispatch_allow_all
     locate_router = router
-    dispatch_host = host
-    dispatch_json_encode = host.json_encode
-    dispatch_json_settled = False
-    dispatch_json_decode = host.json_decode
     dispatch_spare = Request()
     dispatch_allow_all = freeze_allow_line(router.methods | METHOD_OPTIONS)
     return 0
 
 
 cdef void dispatch_close() noexcept:
-    global locate_router, dispatch_host, dispatch_json_encode, dispatch_json_decode
-    global dispatch_spare, dispatch_interrupt, dispatch_owns_signals
-    global dispatch_taken
-    dispatch_owns_signals = False
+    global locate_router, dispatch_spare, dispatch_taken
     locate_publish(None)
     locate_router = None
-    dispatch_host = dispatch_json_encode = dispatch_json_decode = None
     dispatch_spare = dispatch_taken = None
-    dispatch_interrupt = None
-
-
-def is_fault(exception: BaseException) -> bool:
-    """Whether an exception of user code is logged and answered like any error. False: it is raised
-    out of the turn, because the program that drives the engine decides what SystemExit and the
-    like mean; or it is a Cut. A server that handles the signals itself is ended by signals only."""
-    return dispatch_is_fault(exception)
-
-
-cdef object dispatch_uuid_class = None
-
-
-cdef object dispatch_uuid(str text):
-    global dispatch_uuid_class
-    if dispatch_uuid_class is None:
-        from nodepp.library import library
-        dispatch_uuid_class = library("uuid").UUID
-    return dispatch_uuid_class(text)
 
 
 # The same function twice: the loop asks for its outcome without a frame for exceptions, which would
@@ -159,21 +124,13 @@ cdef bint dispatch_would_refuse(const request_t* r) noexcept:
     return match.handler == NULL
 
 
-cdef void dispatch_count(const connection_t* c, const request_t* r, int status,
-                         uint64_t size) noexcept:
-    """Books an answer that has been made."""
-    stats.status_class[status // 100] += 1
-    if unlikely_(accesslog_kind != ACCESSLOG_OFF):
-        accesslog_write(c, r, status, size, stats.requests)
-
-
 cdef int dispatch_options(connection_t* c, request_t* r, head_t* head, bytes allow) except -1:
     head.status = 204
     head.length = RESPONSE_LENGTH_NONE
     head.extra = <const char*>allow
     head.extra_size = len(allow)
     response_queue(head, NULL, 0)
-    dispatch_count(c, r, 204, 0)
+    finish_count(c, r, 204, 0)
     return 0
 
 
@@ -182,12 +139,12 @@ cdef void dispatch_recover(connection_t* c, const request_t* r, const mark_t* ma
     where it must not): what was queued for this request is dropped, and a line of text ends the
     connection, as far as there is room for that."""
     try:
-        dispatch_raise()
+        callback_raise()
     except BaseException as problem:
-        dispatch_keep(problem)
+        callback_keep(problem)
         stats.handler_errors += 1
         try:
-            dispatch_log(1, f"a request could not be answered: {type(problem).__name__}")
+            callback_log(1, f"a request could not be answered: {type(problem).__name__}")
         except BaseException:
             pass
     current_leave(NULL)
@@ -198,7 +155,7 @@ cdef void dispatch_recover(connection_t* c, const request_t* r, const mark_t* ma
     c.closing = True
     try:
         response_queue_brief(500, request_wants_body(r))
-        dispatch_count(c, r, 500, 0)
+        finish_count(c, r, 500, 0)
     except BaseException:
         c.cut = True                   # what was queued before it would look complete
 
@@ -301,18 +258,9 @@ cdef bint dispatch_capture(const match_t* match, PyObject** args, Request req) n
             Py_INCREF(value)
             args[2 + i] = <PyObject*>value
     except BaseException as problem:
-        dispatch_set_exception(problem)
+        callback_set_exception(problem)
         return False
     return True
-
-
-cdef extern from *:
-    """
-    static void dispatch_set_exception(PyObject *problem) {
-        PyErr_SetObject((PyObject *)Py_TYPE(problem), problem);
-    }
-    """
-    void dispatch_set_exception(object problem) noexcept
 
 
 cdef int dispatch_end(connection_t* c, request_t* r, Request req, head_t* head) except -1:
@@ -321,7 +269,7 @@ cdef int dispatch_end(connection_t* c, request_t* r, Request req, head_t* head) 
     if req.iterator is not None:
         dispatch_forget()
         return stream_begin(c, r, req)
-    dispatch_count(c, r, head.status, req.sent)
+    finish_count(c, r, head.status, req.sent)
     dispatch_give_request(req)
     return 0
 
@@ -336,16 +284,11 @@ cdef int dispatch_take_result(Request req, head_t* head, object result,
     return 0
 
 
-cdef int dispatch_raise() except -1:
-    """Hands the exception that is set in the interpreter to an except clause."""
-    return -1
-
-
 cdef void dispatch_leave(PyObject* result) noexcept:
     """The handler has forked, and this is the child: the answer is the parent's to give."""
     try:
         if result == NULL:
-            dispatch_raise()
+            callback_raise()
     except BaseException as problem:
         fork_leave(problem)
     fork_leave(None)
@@ -354,7 +297,7 @@ cdef void dispatch_leave(PyObject* result) noexcept:
 cdef int dispatch_take_exception(Request req, head_t* head, const mark_t* mark) except -1:
     """The handler raised: what it had rendered is dropped, the host makes the page."""
     try:
-        dispatch_raise()
+        callback_raise()
     except BaseException as problem:
         dispatch_blame(req, head, problem, mark)
     return 0
@@ -367,44 +310,12 @@ cdef int dispatch_blame(Request req, head_t* head, problem, const mark_t* mark) 
             settle_discard(req)
         req.connection.cut = True
         return dispatch_brief(req, head, mark)
-    if not dispatch_keep(problem):
+    if not callback_keep(problem):
         problem = RuntimeError(f"stopped by {type(problem).__name__}")
     status = getattr(problem, "status", 500)
     if req._session is not None and (not isinstance(status, int) or status >= 500):
         settle_discard(req)
     return dispatch_fail(req, head, 500, problem, mark)
-
-
-cdef bint dispatch_is_fault(problem) noexcept:
-    """The one place that decides what an exception is that is no Exception. See is_fault()."""
-    if isinstance(problem, Exception):
-        return True
-    if not dispatch_owns_signals or isinstance(problem, Cut):
-        return False
-    return not isinstance(problem, (KeyboardInterrupt, SystemExit)) or dispatch_hears_signals()
-
-
-cdef bint dispatch_hears_signals() noexcept:
-    """Do INT and TERM still come to the server? An application may have set handlers of its own:
-    what they raise is meant to end the program."""
-    try:
-        asked = getattr(dispatch_host, "hears_signals", None)
-        return asked is None or asked()
-    except BaseException:
-        return True
-
-
-cdef bint dispatch_keep(problem) noexcept:
-    """True: it is a fault, to be logged and answered. False: KeyboardInterrupt, SystemExit and the
-    like are raised again when this turn is over, for in its midst the tables would be left half
-    done. A Cut has done its work: the engine has been told to stop already."""
-    global dispatch_interrupt
-    fork_check(problem)                # all that user code raises comes by here
-    if dispatch_is_fault(problem):
-        return True
-    if not isinstance(problem, Cut):
-        dispatch_interrupt = problem
-    return False
 
 
 cdef int dispatch_fail(Request req, head_t* head, int status, problem,
@@ -421,7 +332,7 @@ cdef int dispatch_fail(Request req, head_t* head, int status, problem,
     if req.lines is not None:          # what was said of a body that is dropped
         req.lines = [entry for entry in req.lines if entry[0] != b"content-encoding"]
     try:
-        result = dispatch_host.error(req, status, problem)
+        result = callback_host.error(req, status, problem)
         fork_check(None)
         result_answer(req, head, result)
         if problem is not None and head.status >= 500:
@@ -432,8 +343,8 @@ cdef int dispatch_fail(Request req, head_t* head, int status, problem,
         if isinstance(failure, Cut):
             req.connection.cut = True
         else:
-            dispatch_keep(failure)
-            dispatch_log_problem(f"the page for status {status} failed", failure)
+            callback_keep(failure)
+            callback_log_problem(f"the page for status {status} failed", failure)
     return 0
 
 
@@ -444,25 +355,3 @@ cdef int dispatch_brief(Request req, head_t* head, const mark_t* mark) except -1
     req.connection.closing = True
     head.status = 500
     return response_queue_brief(500, req.r.head.method != METHOD_HEAD)
-
-
-cdef int dispatch_log(int level, str message) except -1:
-    """A line in the error log; a log that fails must not take an answer with it."""
-    try:
-        dispatch_host.log(level, message)
-    except BaseException as problem:
-        dispatch_keep(problem)
-    return 0
-
-
-cdef int dispatch_log_problem(str what, problem) except -1:
-    """A line on what user code has raised, and where, if the host can tell that."""
-    try:
-        tell = getattr(dispatch_host, "log_exception", None)
-        if tell is not None:
-            tell(what, problem)
-        else:
-            dispatch_host.log(1, f"{what}: {type(problem).__name__}: {problem}")
-    except BaseException as failure:
-        dispatch_keep(failure)
-    return 0

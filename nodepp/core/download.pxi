@@ -1,6 +1,6 @@
 # core/download.pxi — a file from the disk, while the disk takes its time
 #   Owns:  the state READING_AHEAD: how a connection gets into it and out again
-#   Uses:  limits, clock, tables, deadline, poller, file, readahead, output, connection, dispatch,
+#   Uses:  limits, clock, tables, deadline, poller, file, readahead, output, connection, callbacks,
 #          loop
 #   Never: reading the disk; the helper does
 #   Holds: whoever leaves the state, in whatever way, leaves no job behind
@@ -52,11 +52,11 @@ cdef bint download_has_helper() except -1:
         and poller_add(fd, DOWNLOAD_KEY, POLLER_READ) == 0
     if download_watched:
         if download_retry_ms:
-            dispatch_log(2, "a thread reads ahead from now on: a slow disk is not waited for")
+            callback_log(2, "a thread reads ahead from now on: a slow disk is not waited for")
         return True
     readahead_close()
     if download_retry_ms == 0:
-        dispatch_log(2, "no thread for reading ahead: a slow disk is waited for until there is one")
+        callback_log(2, "no thread for reading ahead: a slow disk is waited for until there is one")
     download_retry_ms = clock_now_ms + DOWNLOAD_RETRY_MS
     return False
 

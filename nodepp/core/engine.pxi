@@ -1,9 +1,9 @@
 # core/engine.pxi — the engine as Python holds it
 #   Owns:  class Engine: settings into limits, opening and closing all rooms in order, figures
 #   Uses:  limits, scan, clock, pulse, fork, memory, tables, deadline, poller, transport, readahead,
-#          output, address, body, snapshot, listener, rules, store, accesslog, connection, queue,
-#          route, headers, locate, dispatch, visit, suspect, settle, admit, compress, timer, reader,
-#          telling, loop, download, house, child
+#          output, address, body, snapshot, listener, rules, accesslog, connection, queue,
+#          callbacks, route, headers, locate, dispatch, store, visit, suspect, settle, admit,
+#          compress, timer, reader, telling, loop, download, house, child
 #   Never: a request
 #   Holds: one engine is open per process at most, and a turn is never nested
 
@@ -75,7 +75,7 @@ cdef class Engine:
             count = loop_turn(timeout_ms)
         finally:
             loop_in_turn = False
-        if dispatch_interrupt is not None:
+        if callback_interrupt is not None:
             engine_raise_interrupt()
         return count
 
@@ -280,9 +280,9 @@ cdef int engine_expel() except -1:
 
 
 cdef int engine_raise_interrupt() except -1:
-    global dispatch_interrupt
-    problem = dispatch_interrupt
-    dispatch_interrupt = None
+    global callback_interrupt
+    problem = callback_interrupt
+    callback_interrupt = None
     raise problem
 
 
@@ -371,7 +371,7 @@ cdef int engine_clamp(Engine engine, int kind) except -1:
     cdef int64_t reserved = engine_number(engine.settings, "reserved_descriptors", 32, 0, 1000000)
     if kind == POLLER_SELECT and limits.connection_count_max > FD_SETSIZE - reserved:
         limits.connection_count_max = <uint32_t>max(1, FD_SETSIZE - reserved)
-        dispatch_log(2, f"select: the table is limited to {limits.connection_count_max} "
+        callback_log(2, f"select: the table is limited to {limits.connection_count_max} "
                         f"connections (FD_SETSIZE {FD_SETSIZE} less {reserved} reserved)")
     return 0
 
@@ -383,7 +383,8 @@ cdef int engine_open_rooms(Engine engine, list listeners) except -1:
     cdef int kind = engine_poller_kind(engine)
     engine_apply(engine.settings)
     clock_update()
-    dispatch_open(engine.router, engine.host, engine.settings.get("owns_signals", False))
+    callback_open(engine.host, engine.settings.get("owns_signals", False))
+    dispatch_open(engine.router)
     compress_open(engine.host, engine_number(engine.settings, "compress_threshold", -1, -1,
                                              <int64_t>1 << 50))
     locate_publish(engine.snapshot)
@@ -436,6 +437,7 @@ cdef int engine_close_rooms() except -1:
     suspect_close()
     visit_close_room()
     dispatch_close()
+    callback_close()
     engine_open_now = None
     fork_orphaned = fork_generation > 0     # a turn of the parent's may lie below on the stack
     return 0

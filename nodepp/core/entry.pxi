@@ -1,6 +1,6 @@
 # core/entry.pxi — a session begins and ends
 #   Owns:  beginning one, logging in and out; the last look at one that has ended
-#   Uses:  vault, ident, session, context, dispatch, store, visit, parting, personal, alter,
+#   Uses:  vault, ident, session, callbacks, context, store, visit, parting, personal, alter,
 #          declared, admit
 #   Never: writing a login into the table; that is done when the request is settled
 #   Holds: who begins a session, or ends it, does so at once and tells those who want to know
@@ -17,7 +17,7 @@ cdef int entry_begin(Session s, bint for_login) except -1:
     if not for_login and not visit_policy.for_bots and req.is_bot:
         ident_draw(s.meta.csrf, VAULT_CSRF_SIZE)
         s.local = True
-        dispatch_log(4, "no session is kept for a bot (sessionsForBots=0)")
+        callback_log(4, "no session is kept for a bot (sessionsForBots=0)")
         return 0
     # The form to log in with begins a session for its token: that visitor is about to log in.
     entry_take(s, req, for_login or req.path.encode() == admit_login_path)

@@ -1,7 +1,7 @@
 # core/house.pxi — what a turn does beside answering: who comes in, who has to go
 #   Owns:  accepting, deadlines that have passed, the end of starvation, stopping
 #   Uses:  limits, clock, trouble, tables, deadline, poller, transport, output, address, response,
-#          listener, connection, dispatch, loop
+#          listener, connection, callbacks, loop
 #   Never: requests
 #   Holds: whoever is sent away is told why, if he can still hear it
 
@@ -36,7 +36,7 @@ cdef int house_accept(int index) except -1:
             listener_park()
             return 0
         elif fd == TRANSPORT_BROKEN:
-            dispatch_log(1, f"descriptor {listener_table[index].fd} accepts no more: given up")
+            callback_log(1, f"descriptor {listener_table[index].fd} accepts no more: given up")
             listener_drop(index)
             return 0
     return 1

@@ -1,8 +1,8 @@
 # core/loop.pxi — one turn: wait, accept, advance each ready connection, expire
 #   Owns:  the order of things; what each outcome leads to; stopping
 #   Uses:  limits, clock, pulse, trouble, fork, memory, tables, deadline, poller, transport,
-#          readahead, output, response, listener, request, accesslog, connection, queue, dispatch,
-#          visit, parting, stream, timer, reader, telling, download, house
+#          readahead, output, response, listener, request, accesslog, connection, queue, callbacks,
+#          dispatch, visit, parting, stream, timer, reader, telling, download, house
 #   Never: how a thing is done
 #   Holds: a turn never waits for one connection, and none gets more than its share of it
 
@@ -78,13 +78,13 @@ cdef int loop_take_signal() except -1:
     """A handler of a signal has raised. Where the signals are the server's, that is a handler of
     the application, such as for an alarm, and its fault ends no server."""
     try:
-        dispatch_raise()
+        callback_raise()
     except BaseException as problem:
         fork_check(problem)
-        if not dispatch_owns_signals or not dispatch_keep(problem):
+        if not callback_owns_signals or not callback_keep(problem):
             raise
         stats.handler_errors += 1
-        dispatch_log_problem("a handler of a signal failed", problem)
+        callback_log_problem("a handler of a signal failed", problem)
     return 0
 
 

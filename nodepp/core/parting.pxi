@@ -2,7 +2,7 @@
 #   Owns:  ending a session with its hooks; the share of a turn that looks for those that are over;
 #          who gives way when the table is full
 #   Uses:  limits, clock, pulse, lock, trouble, fork, tables, vault, wheel, session, mend, expiry,
-#          request, cookie, context, current, dispatch, store, visit, personal, entry
+#          request, cookie, callbacks, current, context, dispatch, store, visit, personal, entry
 #   Never: a session that a request is being given: it is noted, and ends when that has been done
 #   Holds: who ends a session does so once, and tells after it has gone
 
@@ -53,7 +53,7 @@ cdef void parting_end_late(connection_t* c, request_t* r) noexcept:
         req.streaming = True
         parting_end_noted()
     except BaseException as problem:   # no memory for a Request: the sweep will find them
-        dispatch_keep(problem)
+        callback_keep(problem)
     parting_noted_count = 0
     current_leave(NULL)
     if req is not None and c.stream == NULL:
@@ -93,13 +93,13 @@ cdef bint parting_tell(str event, subject) except -1:
     that has caused it: that which is being answered, or none between requests."""
     pulse_step(b"a hook of sessions")
     try:
-        accepted = dispatch_host.session_event(event, subject) is not False
+        accepted = callback_host.session_event(event, subject) is not False
         fork_check(None)
         return accepted
     except BaseException as problem:
         if not isinstance(problem, Cut):
-            dispatch_keep(problem)
-            dispatch_log_problem(f"on_session {event}", problem)
+            callback_keep(problem)
+            callback_log_problem(f"on_session {event}", problem)
     return False
 
 

@@ -1,6 +1,6 @@
 # core/personal.pxi — a visitor's session as a handler sees it
 #   Owns:  class Session: what it holds, read when first looked at; what shall become of it
-#   Uses:  limits, vault, ident, session, context, dispatch, visit, suspect, parting, alter, entry,
+#   Uses:  limits, vault, ident, session, callbacks, context, visit, suspect, parting, alter, entry,
 #          settle, tally, declared
 #   Never: writing it back
 #   Holds: what a handler changes takes effect at the end of its request, whole or not at all; but
@@ -357,7 +357,7 @@ cdef void personal_see(Session s) noexcept:
         if personal_defaults is None:
             personal_values(s)
     except BaseException as problem:
-        dispatch_keep(problem)
+        callback_keep(problem)
         s.held = {}
 
 

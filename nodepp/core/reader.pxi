@@ -1,6 +1,6 @@
 # core/reader.pxi — descriptors that others want to read on the engine's thread
 #   Owns:  which descriptor calls what when it is readable
-#   Uses:  pulse, fork, poller, connection, dispatch
+#   Uses:  pulse, fork, poller, connection, callbacks
 #   Never: reading them
 #   Holds: a callback that fails is logged and stays: the descriptor is the caller's to remove
 
@@ -51,9 +51,9 @@ cdef int reader_call(int place, uint32_t generation) except -1:
         reader_entries[place][1]()
         fork_check(None)
     except BaseException as problem:
-        if dispatch_keep(problem):
+        if callback_keep(problem):
             stats.handler_errors += 1
-            dispatch_log_problem("a reader's callback failed", problem)
+            callback_log_problem("a reader's callback failed", problem)
     return 0
 
 

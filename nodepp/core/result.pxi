@@ -1,7 +1,7 @@
 # core/result.pxi — what a handler returned becomes an answer
 #   Owns:  the meaning of each type of result; status, type and field lines into the head
-#   Uses:  limits, output, response, answer, context, reply, dispatch, personal, settle, stream,
-#          compress
+#   Uses:  limits, output, response, callbacks, answer, context, reply, dispatch, personal, finish,
+#          stream, compress
 #   Never: calling the handler, sending
 #   Holds: it raises before anything is queued, or the caller rewinds to its mark
 
@@ -63,21 +63,13 @@ cdef int result_text(Request req, head_t* head, str text) except -1:
 
 
 cdef int result_json(Request req, head_t* head, object value) except -1:
-    encoded = dispatch_json_encode(value)
+    encoded = callback_json_encode(value)
     if unlikely_(not PyBytes_CheckExact(encoded)):
         encoded = bytes(memoryview(encoded))
-    if unlikely_(not dispatch_json_settled):
-        result_settle_json()
+    if unlikely_(not callback_json_settled):
+        callback_settle_json()
     return result_bytes(req, head, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded),
                         encoded, RESPONSE_JSON)
-
-
-cdef int result_settle_json() except -1:
-    """At its first use the host has imported an encoder; from now on that is called directly."""
-    global dispatch_json_encode, dispatch_json_settled
-    dispatch_json_encode = dispatch_host.json_encode
-    dispatch_json_settled = True
-    return 0
 
 
 cdef int result_response(Request req, head_t* head, Response answer) except -1:
@@ -111,7 +103,7 @@ cdef int result_bytes(Request req, head_t* head, const char* body, size_t size, 
             body = PyBytes_AS_STRING(coded)
             size = PyBytes_GET_SIZE(coded)
             owner = coded
-    extra = result_finish_head(req, head, type_of_result,
+    extra = finish_head(req, head, type_of_result,
                                size > 0 and response_has_body(req._status))
     cdef bint with_body = req.r.head.method != METHOD_HEAD
     if unlikely_(not response_has_body(head.status)):
@@ -141,7 +133,7 @@ cdef int result_rendered(Request req, head_t* head) except -1:
             and compress_wanted(req, RESPONSE_HTML):
         result_compress_rendered(req, size)
         size = output.used - output.body_start
-    extra = result_finish_head(req, head, RESPONSE_HTML, size > 0)
+    extra = finish_head(req, head, RESPONSE_HTML, size > 0)
     cdef bint with_body = req.r.head.method != METHOD_HEAD
     head.length = <int64_t>size
     if not response_has_body(head.status):
@@ -159,30 +151,3 @@ cdef int result_compress_rendered(Request req, size_t size) except -1:
         memcpy(output.buffer + output.body_start, PyBytes_AS_STRING(coded), len(coded))
         output.used = output.body_start + len(coded)
     return 0
-
-
-cdef inline bytes result_finish_head(Request req, head_t* head, int type_of_result,
-                                     bint has_content):
-    """Status, type and further lines. Gives the bytes that head.extra points into."""
-    cdef bytes extra = None
-    if unlikely_(req._session is not None) and not req.streaming:
-        settle_request(req)
-    head.status = req._status
-    head.close = req.connection.closing
-    if unlikely_(req.type < 0):
-        head.type = PyBytes_AS_STRING(req.type_line)
-        head.type_size = PyBytes_GET_SIZE(req.type_line)
-    elif has_content:
-        head.type = response_type_line[type_of_result].text
-        head.type_size = response_type_line[type_of_result].size
-    if unlikely_(req._session is not None or req.guarded) and not req.streaming:
-        if req.lines is not None:
-            reply_forbid_caches(req)
-        else:
-            head.extra = RESPONSE_PRIVATE
-            head.extra_size = RESPONSE_PRIVATE_SIZE
-    if unlikely_(req.lines is not None):
-        extra = b"".join([line for _, line in req.lines])
-        head.extra = PyBytes_AS_STRING(extra)
-        head.extra_size = PyBytes_GET_SIZE(extra)
-    return extra

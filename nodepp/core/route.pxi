@@ -1,6 +1,6 @@
 # core/route.pxi — which handler answers for this path and method?
 #   Owns:  exact paths by hash, paths with parameters as a tree; the frozen Router
-#   Uses:  scan, freeze, dispatch
+#   Uses:  scan, freeze
 #   Never: the call itself
 #   Holds: after freeze() nothing changes, so that pointers into the tables may be kept
 
@@ -270,5 +270,16 @@ cdef object route_convert(const capture_t* capture):
     if capture.converter == ROUTE_FLOAT:
         return float(text[:capture.size])
     if capture.converter == ROUTE_UUID:
-        return dispatch_uuid(text[:capture.size].decode("ascii"))
+        return route_uuid(text[:capture.size].decode("ascii"))
     return PyUnicode_DecodeUTF8(text, capture.size, b"replace")
+
+
+cdef object route_uuid_class = None
+
+
+cdef object route_uuid(str text):
+    global route_uuid_class
+    if route_uuid_class is None:
+        from nodepp.library import library
+        route_uuid_class = library("uuid").UUID
+    return route_uuid_class(text)

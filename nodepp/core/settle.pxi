@@ -1,7 +1,7 @@
 # core/settle.pxi — what a request has changed of its session takes effect
 #   Owns:  encoding, writing back, merging with what others have written; the cookies
-#   Uses:  limits, vault, ident, session, headers, context, reply, dispatch, store, visit,
-#          parting, personal, entry, leave, declared
+#   Uses:  limits, vault, ident, session, callbacks, headers, context, reply, store, visit, parting,
+#          personal, entry, leave, declared
 #   Never: Python under the lock
 #   Holds: of two who change a session at once neither loses a key; of one key the later counts
 
@@ -47,7 +47,7 @@ cdef dict settle_unpack(bytes data):
     values = settle_unpack_function(data)
     if unlikely_(not settle_unpacks):
         # At its first use the host has imported the library; from now on that is called directly.
-        settle_unpack_function = dispatch_host.session_unpack
+        settle_unpack_function = callback_host.session_unpack
         settle_unpacks = True
     if not isinstance(values, dict):
         raise ValueError("the data of this session are no dict: they were written by other means")
@@ -63,7 +63,7 @@ cdef bytes settle_encode(dict values):
     except (TypeError, OverflowError, UnicodeError) as problem:
         raise TypeError(f"a session cannot hold this: {problem}") from None
     if unlikely_(not settle_packs):
-        settle_pack = dispatch_host.session_pack
+        settle_pack = callback_host.session_pack
         settle_packs = True
     return data
 

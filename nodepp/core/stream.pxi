@@ -1,7 +1,7 @@
 # core/stream.pxi — answers whose length nobody knows yet
 #   Owns:  pulling an iterator, the chunked coding of its pieces, its close()
 #   Uses:  limits, scan, clock, pulse, fork, memory, tables, output, response, request, connection,
-#          context, reply, current, dispatch, settle, result
+#          callbacks, current, context, reply, dispatch, settle, finish
 #   Never: more than one share per turn: others are waiting
 #   Holds: an iterator that was begun is closed exactly once, whoever ends it
 
@@ -34,7 +34,7 @@ cdef int stream_answer(Request req, head_t* head, object iterator) except -1:
 cdef int stream_answer_first(Request req, head_t* head, object iterator, bytes first) except -1:
     """The iterator has begun well; `first` is None when it has ended at once."""
     cdef bint with_body
-    extra = result_finish_head(req, head, RESPONSE_BINARY, True)
+    extra = finish_head(req, head, RESPONSE_BINARY, True)
     with_body = response_has_body(head.status) and req.r.head.method != METHOD_HEAD
     req.chunked = req.r.head.minor > 0
     if not response_has_body(head.status):
@@ -151,7 +151,7 @@ cdef int stream_share(Request req) noexcept:
                 break
         return STREAM_GOES_ON
     except BaseException as problem:
-        if dispatch_keep(problem):
+        if callback_keep(problem):
             stream_report(req, problem)
         return STREAM_BROKEN
 
@@ -160,10 +160,10 @@ cdef void stream_report(Request req, problem) noexcept:
     """The head has left already: a line in the log is all that can be done."""
     stats.handler_errors += 1
     try:
-        dispatch_host.stream_error(req, problem)
+        callback_host.stream_error(req, problem)
     except BaseException as failure:
-        dispatch_keep(failure)
-        dispatch_log_problem("a stream failed, and reporting that failed too", failure)
+        callback_keep(failure)
+        callback_log_problem("a stream failed, and reporting that failed too", failure)
 
 
 cdef void stream_finish(connection_t* c) noexcept:
@@ -182,7 +182,7 @@ cdef void stream_end(connection_t* c, request_t* r, Request req) noexcept:
     req.iterator = None
     stream_close(iterator)
     current_leave(before)
-    dispatch_count(c, r, req._status, req.sent)
+    finish_count(c, r, req._status, req.sent)
     dispatch_give_request(req)
 
 
@@ -194,5 +194,5 @@ cdef void stream_close(iterator) noexcept:
             close()
         fork_check(None)
     except BaseException as problem:
-        if dispatch_keep(problem):
-            dispatch_log_problem("close() of a streamed iterator failed", problem)
+        if callback_keep(problem):
+            callback_log_problem("close() of a streamed iterator failed", problem)

@@ -1,7 +1,7 @@
 # core/suspect.pxi — addresses that guess ids of sessions are kept from guessing on
 #   Owns:  which addresses are counted; blocking one, and the 429 that its guesses get
 #   Uses:  clock, tables, vault, transport, address, response, ident, guess, request, connection,
-#          dispatch, visit, settle, admit
+#          callbacks, dispatch, visit, settle, admit
 #   Never: counting; a request without such an id, or with a session that lives: it is served
 #   Holds: as long as no address is blocked, a request pays for one comparison
 
@@ -64,11 +64,11 @@ cdef bint suspect_is_subject(connection_t* c, address_t* address) noexcept:
 
 cdef int suspect_tell(connection_t* c, int outcome) except -1:
     try:
-        dispatch_host.address_blocked(transport_peer_text(c.family, c.peer),
+        callback_host.address_blocked(transport_peer_text(c.family, c.peer),
                                       suspect_reasons[outcome], suspect_block_s)
     except BaseException as problem:
-        dispatch_keep(problem)
-        dispatch_log_problem("an address was blocked", problem)
+        callback_keep(problem)
+        callback_log_problem("an address was blocked", problem)
     return 0
 
 

@@ -1,6 +1,6 @@
 # core/telling.pxi — what an operator is told of trouble: its cause, its number, what to change
 #   Owns:  the lines; one at once, then one a minute for each cause while it lasts
-#   Uses:  limits, clock, trouble, body, dispatch, visit
+#   Uses:  limits, clock, trouble, body, callbacks, visit
 #   Never: a line for each request: the same cause comes by the thousand
 #   Holds: what was counted is told, in the end when the engine is closed
 
@@ -36,7 +36,7 @@ cdef void telling_close() noexcept:
     try:
         telling_all(0)
     except BaseException as problem:
-        dispatch_keep(problem)
+        callback_keep(problem)
 
 
 cdef int telling_all(int64_t pause_ms) except -1:
@@ -65,7 +65,7 @@ cdef int telling_say(int cause, trouble_t* trouble) except -1:
         text += f" ({count:,} times in {max(1, since_ms // 1000)} s)"
     trouble.told = trouble.count
     trouble.told_ms = clock_now_ms
-    dispatch_log(1 if trouble.number else 2, text)
+    callback_log(1 if trouble.number else 2, text)
     return 0
 
 

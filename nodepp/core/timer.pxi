@@ -1,6 +1,6 @@
 # core/timer.pxi — what the application wants done every so often
 #   Owns:  periodic callbacks on the engine's thread
-#   Uses:  clock, pulse, fork, connection, dispatch
+#   Uses:  clock, pulse, fork, connection, callbacks
 #   Never: exactness: a callback runs at the end of the turn in which it is due
 #   Holds: a callback that fails is logged and comes again; missed beats are not made up for
 
@@ -44,9 +44,9 @@ cdef void timer_call(callback) noexcept:
         callback()
         fork_check(None)
     except BaseException as problem:
-        if dispatch_keep(problem):
+        if callback_keep(problem):
             stats.handler_errors += 1
-            dispatch_log_problem("a periodic callback failed", problem)
+            callback_log_problem("a periodic callback failed", problem)
 
 
 cdef void timer_close() noexcept:
