@@ -40,14 +40,17 @@ TURN = "__pyx_pw_*Engine_*turn"
 GROUPS = {
     "parser": ("parser", "scan", "target", "field", "decimal"),
     "body": ("body", "chunk", "form", "multipart", "upload"),
-    "dispatch": ("dispatch", "locate", "result", "finish", "route", "freeze", "callbacks"),
+    "dispatch": (
+        *("dispatch", "locate", "result", "finish", "failure", "route", "freeze"),
+        *("callbacks",),
+    ),
     "statics": (
         *("statics", "snapshot", "negotiate", "precondition", "ranges", "deliver"),
         *("asked", "file", "calendar", "readahead", "download"),
     ),
     "request": (
-        *("request", "state", "context", "content", "reply", "fastcall"),
-        *("headers", "visitor", "escape"),
+        *("request", "state", "current", "context", "pool", "content", "reply"),
+        *("fastcall", "headers", "visitor", "escape"),
     ),
     "visits": ("cookie", "visit", "entry", "admit", "rules", "personal", "declared", "settle"),
     "sessions": (

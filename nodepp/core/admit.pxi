@@ -1,7 +1,7 @@
 # core/admit.pxi — may this request be answered, and whose is it?
 #   Owns:  access rules asked before files and routes; the way to the login page; forged requests
-#   Uses:  scan, tables, parser, response, rules, request, connection, callbacks, route, context,
-#          dispatch, visit, personal, settle, finish
+#   Uses:  scan, tables, parser, response, rules, request, connection, callbacks, state, current,
+#          route, visit, personal, settle, finish, failure
 #   Never: accounts and passwords
 #   Holds: who is refused learns nothing of what is there
 
@@ -16,16 +16,15 @@ class CsrfError(PermissionError):
 
 cdef bint admit_armed                  # routes are to be asked for: a rule or CSRF
 cdef bint admit_checks_csrf
-cdef bint admit_guards                 # the request being answered was let in by its login
 cdef bint admit_starts                 # the request being answered shall have a session
 cdef bytes admit_login_path            # where those go who are not logged in
 
 
 cdef int admit_open(dict settings) except -1:
-    global admit_armed, admit_checks_csrf, admit_starts, admit_guards, admit_login_path
+    global admit_armed, admit_checks_csrf, admit_starts, current_guarded, admit_login_path
     admit_login_path = settings.get("login_path", "/login").encode()
     admit_checks_csrf = settings.get("csrf", False)
-    admit_starts = admit_guards = False
+    admit_starts = current_guarded = False
     rules_open(settings.get("auth_rules", []))
     admit_armed = admit_checks_csrf or rules_host_count > 0
     if not admit_login_path.startswith(b"/"):
@@ -38,12 +37,12 @@ cdef int admit_open(dict settings) except -1:
 cdef bint admit_refuse(connection_t* c, request_t* r, const match_t* match,
                        head_t* head) except -1:
     """True: it has been answered, for its visitor may not see this."""
-    global admit_starts, admit_guards
+    global admit_starts, current_guarded
     cdef visit_t visit
     cdef int have
     cdef int level = rules_level(r.data + r.head.host_start, r.head.host_size, match.path,
                                  match.size)
-    admit_starts = admit_guards = False
+    admit_starts = current_guarded = False
     if level == 0:
         return False
     if level > 1 and admit_is_login(match):
@@ -53,15 +52,15 @@ cdef bint admit_refuse(connection_t* c, request_t* r, const match_t* match,
     if have == 0 and level == 1:
         admit_starts = r.head.method != METHOD_HEAD
     if have >= level or level <= 1:
-        admit_guards = level > 1
+        current_guarded = level > 1
         return False
     lines = settle_take_back(&visit)
     if have >= 2:
-        dispatch_miss_with(c, r, head, 403, [admit_uncached, *lines])
+        failure_miss_with(c, r, head, 403, [admit_uncached, *lines])
     elif admit_is_browser(r):
         admit_send_to_login(c, r, head, b"".join([line for _, line in lines]))
     else:
-        dispatch_miss_with(c, r, head, 401, [
+        failure_miss_with(c, r, head, 401, [
             admit_uncached, (b"www-authenticate", b"WWW-Authenticate: Session\r\n"), *lines])
     return True
 
@@ -125,13 +124,13 @@ cdef bytes admit_quote(bytes text):
     return bytes(quoted)
 
 
-cdef int admit_enter(Request req, int flags) except -1:
+cdef int admit_enter(RequestState req, int flags) except -1:
     """Before a handler is called: the session that a rule wants it to have, and whether the request
     was made by a page of ours."""
     global admit_starts
     cdef bint starts = admit_starts
     admit_starts = False
-    req.guarded = admit_guards
+    req.guarded = current_guarded
     if starts and not req.is_bot:
         personal_need(req.session)
     if admit_checks_csrf and not flags & FLAG_NO_CSRF \
@@ -140,7 +139,7 @@ cdef int admit_enter(Request req, int flags) except -1:
     return 0
 
 
-cdef int admit_check_csrf(Request req) except -1:
+cdef int admit_check_csrf(RequestState req) except -1:
     """What the browser says of the page comes first: it costs nothing, and a token cannot be asked
     of who sends none."""
     cdef Session session
@@ -166,7 +165,7 @@ cdef int admit_check_csrf(Request req) except -1:
     return 0
 
 
-cdef bint admit_try_enter(Request req, int flags) noexcept:
+cdef bint admit_try_enter(RequestState req, int flags) noexcept:
     """The same; False with the exception set."""
     try:
         admit_enter(req, flags)
@@ -174,16 +173,3 @@ cdef bint admit_try_enter(Request req, int flags) noexcept:
         callback_set_exception(problem)
         return False
     return True
-
-
-cdef str admit_next_url(Request req, str default):
-    """Where a login shall lead: a path of this site, never another site."""
-    way = req.query.get("next")
-    if way is None and req.r.head.method & (METHOD_POST | METHOD_PUT | METHOD_PATCH):
-        way = req.form.get("next")
-    if way is None or not way.startswith("/") or way[1:2] in ("/", "\\"):
-        return default
-    for character in way:
-        if character < " " or character == "\x7f" or character == "\\":
-            return default             # browsers take "\" for "/", and forget controls
-    return way

@@ -1,7 +1,7 @@
 # core/child.pxi — what a fork leaves to a child of the engine: nothing
 #   Owns:  which rooms hold descriptors and threads; what an engine of the child's own needs
 #   Uses:  fork, tables, poller, readahead, output, listener, request, accesslog, connection,
-#          callbacks, current, context, dispatch, visit, settle, timer, reader, watchdog, loop
+#          callbacks, current, visit, settle, context, pool, dispatch, timer, reader, watchdog, loop
 #   Never: shutdown, EPOLL_CTL_DEL, free: what the parent shares, and what frames of the parent's
 #          turn still point to, stays as it is
 #   Holds: the session table stays: it is shared memory
@@ -42,9 +42,9 @@ cdef void child_reset() noexcept:
 cdef void child_end_requests() noexcept:
     """Requests of the parent's turn are over: a handler of the child that kept one is told."""
     cdef uint32_t slot
-    if dispatch_taken is not None:
-        context_release(dispatch_taken)
+    if pool_taken is not None:
+        pool_release(pool_taken)
     for slot in range(tables_highest_used):
         if tables_connection[slot].state != CONNECTION_FREE \
                 and tables_connection[slot].stream != NULL:
-            context_release(<Request>tables_connection[slot].stream)
+            pool_release(<Request>tables_connection[slot].stream)

@@ -1,6 +1,6 @@
 # core/compress.pxi — a rendered text leaves smaller when the client takes it so
 #   Owns:  whether an answer is compressed, in which coding, and what its head says of that
-#   Uses:  response, negotiate, statics, callbacks, answer, context, asked
+#   Uses:  response, negotiate, statics, callbacks, state, answer, asked
 #   Never: public files; those lie ready in every coding
 #   Holds: whatever depends on Accept-Encoding says Vary, also when it left as it was
 
@@ -24,7 +24,7 @@ cdef int compress_open(host, int64_t threshold) except -1:
     return 0
 
 
-cdef bint compress_wanted(Request req, int type_of_result) except -1:
+cdef bint compress_wanted(RequestState req, int type_of_result) except -1:
     """Is it text, and not ruled out?"""
     if req.uncompressed or req._status == 206 or not response_has_body(req._status):
         return False
@@ -69,7 +69,7 @@ cdef frozenset compress_kinds = frozenset((
     b"application/wasm"))
 
 
-cdef bytes compress_body(Request req, body, size_t size):
+cdef bytes compress_body(RequestState req, body, size_t size):
     """The body in the coding that the client likes best, or None to send it as it is. Adds Vary
     and Content-Encoding to the lines of the answer."""
     cdef asked_t asked
@@ -105,7 +105,7 @@ cdef bytes compress_ask(str coding, bytes body):
         return None
 
 
-cdef int compress_vary(Request req) except -1:
+cdef int compress_vary(RequestState req) except -1:
     """Vary: Accept-Encoding, beside whatever the application varies by."""
     if req.lines is None:
         req.lines = []
@@ -116,7 +116,7 @@ cdef int compress_vary(Request req) except -1:
     return 0
 
 
-cdef int compress_weaken(Request req) except -1:
+cdef int compress_weaken(RequestState req) except -1:
     """RFC 9110 §8.8.3.3: a strong entity tag names one coding; the handler's named the text."""
     for index, (name, line) in enumerate(req.lines):
         if name == b"etag" and line[6:].lstrip().startswith(b'"'):

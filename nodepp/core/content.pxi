@@ -1,6 +1,6 @@
 # core/content.pxi — the content of a request as Python objects
 #   Owns:  reading a body back, from memory or its file; forms, urlencoded and multipart
-#   Uses:  limits, parser, multipart, form, request, context
+#   Uses:  limits, parser, multipart, form, request, state
 #   Never: collecting it; that is over
 #   Holds: what is given is a copy, or a window that keeps its source alive
 
@@ -30,7 +30,7 @@ cdef int content_read_spool(int fd, char* into, uint64_t size) except -1:
     return 0
 
 
-cdef int content_read_form(Request req) except -1:
+cdef int content_read_form(RequestState req) except -1:
     """Reads fields and files at once; multipart parts are windows into the body."""
     cdef request_t* r = req.r
     cdef MultiDict form = MultiDict()
@@ -54,7 +54,7 @@ cdef int content_read_form(Request req) except -1:
     return 0
 
 
-cdef int content_read_multipart(Request req, request_t* r, MultiDict form,
+cdef int content_read_multipart(RequestState req, request_t* r, MultiDict form,
                                 MultiDict files) except -1:
     """A body that came in pieces was scanned on the way; one that came whole is scanned now."""
     cdef multipart_t scanner

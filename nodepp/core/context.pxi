@@ -1,7 +1,7 @@
 # core/context.pxi — the request as a handler sees it
 #   Owns:  class Request: what was asked, made into Python objects only when looked at
 #   Uses:  limits, scan, escape, transport, output, format, target, form, request, callbacks, state,
-#          current, visitor, headers, answer, content, reply, locate, personal, admit
+#          current, visitor, headers, answer, reply, content, locate, personal
 #   Never: what the handler is called with or what becomes of its result
 #   Holds: a Request whose life is over holds no pointer: it raises, it never shows other bytes
 
@@ -213,7 +213,7 @@ cdef class Request(RequestState):
     def next_url(self, str default="/") -> str:
         """Where a login leads back to: the parameter `next`, if it is a path of this site."""
         state_live(self)
-        return admit_next_url(self, default)
+        return context_next_url(self, default)
 
     # The answer
 
@@ -336,22 +336,14 @@ cdef str context_path(const request_t* r):
     return PyUnicode_DecodeUTF8(<const char*>into, resolved, b"replace")
 
 
-cdef void context_release(Request req) noexcept:
-    """Its life is over."""
-    if req._session is not None:
-        personal_release(req)
-    req.r = NULL
-    req.connection = NULL
-    if req.looked:
-        req._path = req._query = req._headers = req._cookies = None
-        req._body = req._form = req._files = None
-        req._params = None
-        req.looked = False
-    if req.lines is not None:
-        req.lines = None
-    if req.type_line is not None:
-        req.type_line = None
-    req.iterator = None
-    req.sent = 0
-    req.paged = req.streaming = req.uncompressed = req.guarded = False
-    req.keyed = False
+cdef str context_next_url(Request req, str default):
+    """Where a login shall lead: a path of this site, never another site."""
+    way = req.query.get("next")
+    if way is None and req.r.head.method & (METHOD_POST | METHOD_PUT | METHOD_PATCH):
+        way = req.form.get("next")
+    if way is None or not way.startswith("/") or way[1:2] in ("/", "\\"):
+        return default
+    for character in way:
+        if character < " " or character == "\x7f" or character == "\\":
+            return default             # browsers take "\" for "/", and forget controls
+    return way

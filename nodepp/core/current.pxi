@@ -6,6 +6,7 @@
 #          error) is called between current_enter and current_leave; all other code finds none
 
 cdef PyObject* current_request         # borrowed: it lives until it is left. NULL: there is none
+cdef bint current_guarded              # the request being answered was let in by its login
 
 
 cdef inline PyObject* current_enter(RequestState req) noexcept:

@@ -1,7 +1,7 @@
 # core/deliver.pxi — a public file as the answer to GET or HEAD
 #   Owns:  200, 206, 304, 301, and why it is 406, 412 or 416
 #   Uses:  limits, scan, clock, tables, file, output, response, precondition, ranges, statics,
-#          request, callbacks, dispatch, finish, admit, asked, telling
+#          request, callbacks, current, finish, asked, failure, telling
 #   Never: which resource is meant
 #   Holds: a Resource is held as long as its lines are being copied; its body until it has left
 
@@ -22,14 +22,14 @@ cdef int deliver_resource(connection_t* c, request_t* r, head_t* head,
         # Opened before anything is said of it: what it says of itself now is what counts.
         resource, opened, status = deliver_open(resource)
         if opened is None:
-            return dispatch_miss(c, r, head, status, NULL)
+            return failure_miss(c, r, head, status, NULL)
         file = &resource.file
     asked_look(r, &asked)
     coding = statics_choose(file, &asked.weights)
     if unlikely_(coding < 0):
         return deliver_miss(c, r, head, 406, b"vary", b"Vary: Accept-Encoding\r\n")
     coded = &file.coded[coding]
-    if unlikely_(admit_guards):        # not for everybody: not for a cache either
+    if unlikely_(current_guarded):        # not for everybody: not for a cache either
         guarded = coded[0]
         guarded.lines_size -= guarded.cache_size
         coded = &guarded
@@ -39,7 +39,7 @@ cdef int deliver_resource(connection_t* c, request_t* r, head_t* head,
     head.type = coded.lines
     head.type_size = coded.lines_size
     head.length = <int64_t>coded.size
-    if file.expires_s >= 0 and not admit_guards:
+    if file.expires_s >= 0 and not current_guarded:
         head.extra = statics_expires_line(file.expires_s)
         head.extra_size = STATICS_EXPIRES_SIZE
     asked_compare(r, &asked, coded)
@@ -115,7 +115,7 @@ cdef int deliver_miss(connection_t* c, request_t* r, head_t* head, int status, b
     """The host's page for a refusal, with a field line of ours if there is one."""
     head.type = head.extra = NULL
     head.type_size = head.extra_size = 0
-    return dispatch_miss_with(c, r, head, status, None if line is None else [(name, line)])
+    return failure_miss_with(c, r, head, status, None if line is None else [(name, line)])
 
 
 cdef int deliver_redirect(connection_t* c, request_t* r, head_t* head,

@@ -1,8 +1,8 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
 #   Owns:  file or route or fallback; calling the handler; turning its result into an answer
-#   Uses:  limits, pulse, fork, tables, output, parser, response, statics, rules, request,
-#          connection, callbacks, state, current, route, freeze, context, locate, visit, suspect,
-#          settle, finish, admit, result, stream, deliver
+#   Uses:  limits, fork, tables, output, parser, response, statics, rules, request, connection,
+#          callbacks, current, route, freeze, locate, visit, suspect, parting, finish, context,
+#          pool, result, failure, admit, deliver
 #   Never: reading or sending
 #   Holds: each complete request is answered exactly once, whatever the handler does
 
@@ -11,24 +11,22 @@ cdef extern from "Python.h":
         PyObject* callable, PyObject** args, size_t count, PyObject* names)
     size_t PY_VECTORCALL_ARGUMENTS_OFFSET
 
-cdef Request dispatch_spare            # the pooled Request
-cdef Request dispatch_taken            # the one that is being answered; a stream goes on without
 cdef bytes dispatch_allow_all          # the Allow line of "OPTIONS *"
 
 
 cdef int dispatch_open(Router router) except -1:
-    global locate_router, dispatch_spare, dispatch_allow_all
+    global locate_router, dispatch_allow_all
     locate_router = router
-    dispatch_spare = Request()
+    pool_open()
     dispatch_allow_all = freeze_allow_line(router.methods | METHOD_OPTIONS)
     return 0
 
 
 cdef void dispatch_close() noexcept:
-    global locate_router, dispatch_spare, dispatch_taken
+    global locate_router
     locate_publish(None)
     locate_router = None
-    dispatch_spare = dispatch_taken = None
+    pool_close()
 
 
 # The same function twice: the loop asks for its outcome without a frame for exceptions, which would
@@ -79,11 +77,11 @@ cdef int dispatch_unrouted(connection_t* c, request_t* r, match_t* match, head_t
         match.handler = &locate_router.fallback
         return dispatch_call(c, r, match, head)
     if match.endpoint == NULL and resource == NULL:
-        return dispatch_miss(c, r, head, 404, NULL)
+        return failure_miss(c, r, head, 404, NULL)
     allow = dispatch_allow(match.endpoint, resource)
     if method == METHOD_OPTIONS:
         return dispatch_options(c, r, head, allow)
-    return dispatch_miss(c, r, head, 405, <PyObject*>allow)
+    return failure_miss(c, r, head, 405, <PyObject*>allow)
 
 
 cdef bytes dispatch_allow(const endpoint_t* endpoint, PyObject* resource):
@@ -100,7 +98,7 @@ cdef int dispatch_nowhere(connection_t* c, request_t* r, head_t* head) except -1
     """No path: "*", or one that leads out above the root."""
     cdef match_t match
     if r.data[r.head.target_start] != c'*':
-        return dispatch_miss(c, r, head, 400, NULL)
+        return failure_miss(c, r, head, 400, NULL)
     match.endpoint = NULL
     match.capture_count = 0
     match.path = <const uint8_t*>b"/"
@@ -112,7 +110,7 @@ cdef int dispatch_nowhere(connection_t* c, request_t* r, head_t* head) except -1
         return dispatch_call(c, r, &match, head)
     if r.head.method == METHOD_OPTIONS:
         return dispatch_options(c, r, head, dispatch_allow_all)
-    return dispatch_miss(c, r, head, 404, NULL)
+    return failure_miss(c, r, head, 404, NULL)
 
 
 cdef bint dispatch_would_refuse(const request_t* r) noexcept:
@@ -148,9 +146,7 @@ cdef void dispatch_recover(connection_t* c, const request_t* r, const mark_t* ma
         except BaseException:
             pass
     current_leave(NULL)
-    if dispatch_taken is not None:
-        context_release(dispatch_taken)
-        dispatch_forget()
+    pool_end()
     output_rewind(mark)
     c.closing = True
     try:
@@ -160,63 +156,10 @@ cdef void dispatch_recover(connection_t* c, const request_t* r, const mark_t* ma
         c.cut = True                   # what was queued before it would look complete
 
 
-cdef void dispatch_forget() noexcept:
-    global dispatch_taken
-    dispatch_taken = None
-
-
-cdef Request dispatch_take_request(connection_t* c, request_t* r):
-    """The pooled Request, or a new one while the pooled one is in use. It is the current one until
-    its answer is queued: whatever runs before that runs for it."""
-    global dispatch_spare, dispatch_taken
-    cdef Request req = dispatch_spare
-    if unlikely_(req is None):
-        req = Request()
-    dispatch_spare = None
-    req.number = stats.requests
-    state_bind(req, c, r)
-    dispatch_taken = req
-    current_enter(req)
-    return req
-
-
-cdef inline void dispatch_give_request(Request req) noexcept:
-    """Ends its life. It is used again only if nobody else holds it: whoever kept it finds it over,
-    never another request in it."""
-    global dispatch_spare, dispatch_taken
-    context_release(req)
-    if likely_(dispatch_taken is req):
-        dispatch_taken = None
-    if likely_(Py_REFCNT(req) == 1):   # the caller's variable
-        if dispatch_spare is None:
-            dispatch_spare = req
-    else:
-        stats.detached_requests += 1
-
-
-cdef int dispatch_miss(connection_t* c, request_t* r, head_t* head, int status,
-                       PyObject* allow) except -1:
-    """No handler: the host's page for 400, 404 or 405."""
-    return dispatch_miss_with(c, r, head, status,
-                              None if allow == NULL else [(b"allow", <bytes>allow)])
-
-
-cdef int dispatch_miss_with(connection_t* c, request_t* r, head_t* head, int status,
-                            list lines) except -1:
-    """The host's page, with field lines: (lower-case name, whole line)."""
-    cdef Request req = dispatch_take_request(c, r)
-    cdef mark_t mark
-    output_mark(&mark)
-    req.lines = lines
-    req.guarded = admit_guards         # also that there is nothing is not for everybody
-    dispatch_fail(req, head, status, None, &mark)
-    return dispatch_end(c, r, req, head)
-
-
 cdef int dispatch_call(connection_t* c, request_t* r, const match_t* match,
                        head_t* head) except -1:
     """Calls the handler and queues what it answers."""
-    cdef Request req = dispatch_take_request(c, r)
+    cdef Request req = pool_take(c, r)
     cdef PyObject* args[ROUTE_PARAM_MAX + 2]
     cdef PyObject* result
     cdef size_t count = 0 if match.handler.flags & FLAG_NO_REQUEST else 1
@@ -240,11 +183,11 @@ cdef int dispatch_call(connection_t* c, request_t* r, const match_t* match,
     for i in range(match.capture_count):
         Py_XDECREF(args[2 + i])
     if likely_(result != NULL):
-        dispatch_take_result(req, head, <object>result, &mark)
+        failure_take_result(req, head, <object>result, &mark)
         Py_DECREF(<object>result)
     else:
-        dispatch_take_exception(req, head, &mark)
-    return dispatch_end(c, r, req, head)
+        failure_take_exception(req, head, &mark)
+    return result_end(c, r, req, head)
 
 
 cdef bint dispatch_capture(const match_t* match, PyObject** args, Request req) noexcept:
@@ -263,27 +206,6 @@ cdef bint dispatch_capture(const match_t* match, PyObject** args, Request req) n
     return True
 
 
-cdef int dispatch_end(connection_t* c, request_t* r, Request req, head_t* head) except -1:
-    """After the answer was queued: ends the Request, unless it goes on as a stream."""
-    current_leave(NULL)
-    if req.iterator is not None:
-        dispatch_forget()
-        return stream_begin(c, r, req)
-    finish_count(c, r, head.status, req.sent)
-    dispatch_give_request(req)
-    return 0
-
-
-cdef int dispatch_take_result(Request req, head_t* head, object result,
-                              const mark_t* mark) except -1:
-    """Queues what the handler returned; what cannot be sent is a 500."""
-    try:
-        result_answer(req, head, result)
-    except BaseException as problem:
-        dispatch_blame(req, head, problem, mark)
-    return 0
-
-
 cdef void dispatch_leave(PyObject* result) noexcept:
     """The handler has forked, and this is the child: the answer is the parent's to give."""
     try:
@@ -294,64 +216,20 @@ cdef void dispatch_leave(PyObject* result) noexcept:
     fork_leave(None)
 
 
-cdef int dispatch_take_exception(Request req, head_t* head, const mark_t* mark) except -1:
-    """The handler raised: what it had rendered is dropped, the host makes the page."""
+cdef void dispatch_end_noted(connection_t* c, request_t* r) noexcept:
+    """The same for a request whose answer asked for no session: a public file, a redirection to the
+    login page. The hooks find the head of the answer settled."""
+    global parting_noted_count
+    cdef Request req = None
     try:
-        callback_raise()
-    except BaseException as problem:
-        dispatch_blame(req, head, problem, mark)
-    return 0
-
-
-cdef int dispatch_blame(Request req, head_t* head, problem, const mark_t* mark) except -1:
-    """An exception is a 500; one that is to end the program is raised when the turn is over."""
-    if isinstance(problem, Cut):
-        if req._session is not None:
-            settle_discard(req)
-        req.connection.cut = True
-        return dispatch_brief(req, head, mark)
-    if not callback_keep(problem):
-        problem = RuntimeError(f"stopped by {type(problem).__name__}")
-    status = getattr(problem, "status", 500)
-    if req._session is not None and (not isinstance(status, int) or status >= 500):
-        settle_discard(req)
-    return dispatch_fail(req, head, 500, problem, mark)
-
-
-cdef int dispatch_fail(Request req, head_t* head, int status, problem,
-                       const mark_t* mark) except -1:
-    """Answers with the host's page for a status or an exception; if that fails as well, with the
-    engine's own line of text. What the handler has rendered or queued since the mark is dropped."""
-    output_rewind(mark)
-    req._status = status
-    req.type = RESPONSE_HTML
-    req.html = True
-    req.iterator = None
-    req.streaming = False
-    req.paged = True
-    if req.lines is not None:          # what was said of a body that is dropped
-        req.lines = [entry for entry in req.lines if entry[0] != b"content-encoding"]
-    try:
-        result = callback_host.error(req, status, problem)
-        fork_check(None)
-        result_answer(req, head, result)
-        if problem is not None and head.status >= 500:
-            stats.handler_errors += 1
-    except BaseException as failure:
-        stats.handler_errors += 1
-        dispatch_brief(req, head, mark)
-        if isinstance(failure, Cut):
-            req.connection.cut = True
-        else:
-            callback_keep(failure)
-            callback_log_problem(f"the page for status {status} failed", failure)
-    return 0
-
-
-cdef int dispatch_brief(Request req, head_t* head, const mark_t* mark) except -1:
-    """Answers with the engine's own line of text, and closes."""
-    output_rewind(mark)
-    req.iterator = None
-    req.connection.closing = True
-    head.status = 500
-    return response_queue_brief(500, req.r.head.method != METHOD_HEAD)
+        # A stream has taken the request over.
+        req = <Request>c.stream if c.stream != NULL else pool_take(c, r)
+        current_enter(req)
+        req.streaming = True
+        parting_end_noted()
+    except BaseException as problem:   # no memory for a Request: the sweep will find them
+        callback_keep(problem)
+    parting_noted_count = 0
+    current_leave(NULL)
+    if req is not None and c.stream == NULL:
+        pool_give(req)

@@ -1,6 +1,6 @@
 # core/entry.pxi — a session begins and ends
 #   Owns:  beginning one, logging in and out; the last look at one that has ended
-#   Uses:  vault, ident, session, callbacks, context, store, visit, parting, personal, alter,
+#   Uses:  vault, ident, session, callbacks, state, store, visit, parting, personal, alter,
 #          declared, admit
 #   Never: writing a login into the table; that is done when the request is settled
 #   Holds: who begins a session, or ends it, does so at once and tells those who want to know
@@ -12,7 +12,7 @@ cdef enum:
 
 cdef int entry_begin(Session s, bint for_login) except -1:
     """A new session; for bots, unless it is a login, one that ends with the request."""
-    cdef Request req = <Request>s.request
+    cdef RequestState req = <RequestState>s.request
     entry_blank(s)
     if not for_login and not visit_policy.for_bots and req.is_bot:
         ident_draw(s.meta.csrf, VAULT_CSRF_SIZE)
@@ -35,7 +35,7 @@ cdef int entry_begin(Session s, bint for_login) except -1:
     return 0
 
 
-cdef int entry_take(Session s, Request req, bint may_evict) except -1:
+cdef int entry_take(Session s, RequestState req, bint may_evict) except -1:
     """A slot and an id. SessionsExhausted: all others are in use."""
     cdef int i
     for i in range(ENTRY_TRY_MAX):     # what was made room for may be another's already
@@ -107,19 +107,19 @@ cdef int entry_login(Session s, uid, level, name, bint keep) except -1:
     entry_rekey(s)
     s.entering = s.cookie_due = True
     if visit_policy.hears_login:
-        parting_tell("login", <Request>s.request)
+        parting_tell("login", <RequestState>s.request)
     return 0
 
 
 cdef int entry_anew(Session s) except -1:
     """The session that somebody logs in to has been ended, or is another's by now: he gets one of
     his own, with what this request knows."""
-    entry_take(s, <Request>s.request, False)
+    entry_take(s, <RequestState>s.request, False)
     s.version = session_version(visit_vault, s.slot, s.key)
     memcpy(&s.meta.serial, s.key + 8, 4)
     s.fresh = True
     s.followed = False
-    visit_meet((<Request>s.request).connection, s.slot)
+    visit_meet((<RequestState>s.request).connection, s.slot)
     s.cookie_due = True
     return entry_rekey(s)
 

@@ -1,11 +1,11 @@
 # core/finish.pxi — what the answers of handlers have in common
 #   Owns:  status, type and field lines into the head; private caching; booking an answer
-#   Uses:  limits, tables, response, request, accesslog, connection, context, reply, settle
+#   Uses:  limits, tables, response, request, accesslog, connection, state, reply, settle
 #   Never: the body
 #   Holds: a head that has been settled is not settled again
 
 
-cdef inline bytes finish_head(Request req, head_t* head, int type_of_result,
+cdef inline bytes finish_head(RequestState req, head_t* head, int type_of_result,
                                      bint has_content):
     """Status, type and further lines. Gives the bytes that head.extra points into."""
     cdef bytes extra = None

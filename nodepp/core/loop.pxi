@@ -215,7 +215,7 @@ cdef int loop_feed(connection_t* c, input_t* input) except -1:
             dispatch_recover(c, r, &mark)
         visit_shown.number = 0         # what it points to goes now
         if unlikely_(parting_noted_count):
-            parting_end_late(c, r)
+            dispatch_end_noted(c, r)
         request_release(r)
         if c.closing or c.stream != NULL:
             break

@@ -2,7 +2,7 @@
 #   Owns:  ending a session with its hooks; the share of a turn that looks for those that are over;
 #          who gives way when the table is full
 #   Uses:  limits, clock, pulse, lock, trouble, fork, tables, vault, wheel, session, mend, expiry,
-#          request, cookie, callbacks, current, context, dispatch, store, visit, personal, entry
+#          cookie, callbacks, store, visit, personal, entry
 #   Never: a session that a request is being given: it is noted, and ends when that has been done
 #   Holds: who ends a session does so once, and tells after it has gone
 
@@ -39,25 +39,6 @@ cdef int parting_end_noted() except -1:
     for i in range(count):
         parting_end(over[i].slot, over[i].id, &visit_vault.shared.counts.expired)
     return 0
-
-
-cdef void parting_end_late(connection_t* c, request_t* r) noexcept:
-    """The same for a request whose answer asked for no session: a public file, a redirection to the
-    login page. The hooks find the head of the answer settled."""
-    global parting_noted_count
-    cdef Request req = None
-    try:
-        # A stream has taken the request over.
-        req = <Request>c.stream if c.stream != NULL else dispatch_take_request(c, r)
-        current_enter(req)
-        req.streaming = True
-        parting_end_noted()
-    except BaseException as problem:   # no memory for a Request: the sweep will find them
-        callback_keep(problem)
-    parting_noted_count = 0
-    current_leave(NULL)
-    if req is not None and c.stream == NULL:
-        dispatch_give_request(req)
 
 
 cdef bint parting_end(uint32_t slot, const uint8_t* id, uint64_t* counter) except -1:

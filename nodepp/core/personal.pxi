@@ -1,6 +1,6 @@
 # core/personal.pxi — a visitor's session as a handler sees it
 #   Owns:  class Session: what it holds, read when first looked at; what shall become of it
-#   Uses:  limits, vault, ident, session, callbacks, context, visit, suspect, parting, alter, entry,
+#   Uses:  limits, vault, ident, session, callbacks, state, visit, suspect, parting, alter, entry,
 #          settle, tally, declared
 #   Never: writing it back
 #   Holds: what a handler changes takes effect at the end of its request, whole or not at all; but
@@ -306,7 +306,7 @@ cdef Session personal_make():
     return session
 
 
-cdef Session personal_open(Request req):
+cdef Session personal_open(RequestState req):
     """The session of a request, empty if it has none."""
     cdef visit_t visit
     cdef Session session
@@ -334,7 +334,7 @@ cdef Session personal_open(Request req):
     return session
 
 
-cdef void personal_release(Request req) noexcept:
+cdef void personal_release(RequestState req) noexcept:
     """The request is over. A session that somebody keeps can still be read."""
     global personal_spare
     cdef Session session = req._session
@@ -411,7 +411,7 @@ cdef inline dict personal_values(Session s):
 cdef int personal_check_writable(Session s) except -1:
     if s.request == NULL:
         raise RuntimeError("this session is read-only: its request is over")
-    if (<Request>s.request).streaming:
+    if (<RequestState>s.request).streaming:
         raise RuntimeError("the head of this answer has been sent: a session is changed before "
                            "the first piece is yielded")
     return 0

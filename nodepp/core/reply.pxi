@@ -1,11 +1,11 @@
 # core/reply.pxi — what a handler sets on its request for the answer
 #   Owns:  the answer's type and field lines while it is being made; where out() begins
-#   Uses:  output, headers, answer, context, current
+#   Uses:  output, state, current, headers, answer
 #   Never: writing the head
 #   Holds: nothing is set any more once the head is settled
 
 
-cdef int reply_set_type(Request req, value) except -1:
+cdef int reply_set_type(RequestState req, value) except -1:
     """Sets the answer's Content-Type; "" sends none."""
     if not isinstance(value, str):
         raise TypeError(f"a content type is a str, not {type(value).__name__}")
@@ -15,7 +15,7 @@ cdef int reply_set_type(Request req, value) except -1:
     return 0
 
 
-cdef int reply_set_line(Request req, name, value) except -1:
+cdef int reply_set_line(RequestState req, name, value) except -1:
     """Adds a field line of the answer in place of earlier ones of that name."""
     headers_line(name, value)
     lower = name.lower().encode()
@@ -24,7 +24,7 @@ cdef int reply_set_line(Request req, name, value) except -1:
     return reply_add_line(req, name, value)
 
 
-cdef int reply_add_line(Request req, name, value) except -1:
+cdef int reply_add_line(RequestState req, name, value) except -1:
     """Adds a field line of the answer beside others of that name."""
     reply_check_head(req)
     line = headers_line(name, value)
@@ -42,7 +42,7 @@ cdef int reply_add_line(Request req, name, value) except -1:
     return 0
 
 
-cdef inline int reply_check_head(Request req) except -1:
+cdef inline int reply_check_head(RequestState req) except -1:
     """RuntimeError once the head has been settled."""
     if req.streaming:
         raise RuntimeError("the head of this answer has been sent: set fields and status "
@@ -50,7 +50,7 @@ cdef inline int reply_check_head(Request req) except -1:
     return 0
 
 
-cdef int reply_begin_out(Request req) except -1:
+cdef int reply_begin_out(RequestState req) except -1:
     """The first out of this answer: the body begins behind its headroom."""
     if req.streaming or current_request != <PyObject*>req:
         raise RuntimeError("out() belongs into the handler, not into the iterator it returned: "
@@ -71,7 +71,7 @@ cdef str reply_uri(str url):
     return url
 
 
-cdef int reply_forbid_caches(Request req) except -1:
+cdef int reply_forbid_caches(RequestState req) except -1:
     """What depends on who asks is not for a cache between (RFC 9111 §7.3), unless the handler has
     said so; with the cookie of a session in it, whatever he has said."""
     if req.keyed:

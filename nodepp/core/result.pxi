@@ -1,13 +1,16 @@
 # core/result.pxi — what a handler returned becomes an answer
 #   Owns:  the meaning of each type of result; status, type and field lines into the head
-#   Uses:  limits, output, response, callbacks, answer, context, reply, dispatch, personal, finish,
-#          stream, compress
+#   Uses:  limits, tables, output, response, request, callbacks, state, current, answer, reply,
+#          personal, finish, pool, compress, stream
 #   Never: calling the handler, sending
 #   Holds: it raises before anything is queued, or the caller rewinds to its mark
 
+cdef enum:                             # outcomes beside 0: queued
+    RESULT_PAGE_WANTED = 1             # nothing was said with this status: the host has a page
 
-cdef int result_answer(Request req, head_t* head, object result) except -1:
-    """Turns a handler's result into an answer, by its type."""
+
+cdef int result_answer(RequestState req, head_t* head, object result) except -1:
+    """Turns a handler's result into an answer, by its type: 0, or RESULT_PAGE_WANTED."""
     if output.body_start and result is not None:
         raise TypeError(f"the handler used out() and returned {type(result).__name__}: "
                         "one of them is the body")
@@ -33,7 +36,7 @@ cdef int result_answer(Request req, head_t* head, object result) except -1:
     return result_other(req, head, result)
 
 
-cdef int result_other(Request req, head_t* head, object result) except -1:
+cdef int result_other(RequestState req, head_t* head, object result) except -1:
     """The rarer types of result."""
     if isinstance(result, str):
         return result_text(req, head, str(result))
@@ -52,7 +55,7 @@ cdef int result_other(Request req, head_t* head, object result) except -1:
     raise TypeError(f"a handler cannot answer with {type(result).__name__}")
 
 
-cdef int result_text(Request req, head_t* head, str text) except -1:
+cdef int result_text(RequestState req, head_t* head, str text) except -1:
     """ASCII is sent from the str's own bytes; other text is encoded first."""
     if likely_(PyUnicode_IS_COMPACT_ASCII(text)):
         return result_bytes(req, head, <const char*>PyUnicode_DATA(text),
@@ -62,7 +65,7 @@ cdef int result_text(Request req, head_t* head, str text) except -1:
                         encoded, RESPONSE_HTML)
 
 
-cdef int result_json(Request req, head_t* head, object value) except -1:
+cdef int result_json(RequestState req, head_t* head, object value) except -1:
     encoded = callback_json_encode(value)
     if unlikely_(not PyBytes_CheckExact(encoded)):
         encoded = bytes(memoryview(encoded))
@@ -72,7 +75,7 @@ cdef int result_json(Request req, head_t* head, object value) except -1:
                         encoded, RESPONSE_JSON)
 
 
-cdef int result_response(Request req, head_t* head, Response answer) except -1:
+cdef int result_response(RequestState req, head_t* head, Response answer) except -1:
     """Moves a Response's parts to the request and answers with its body."""
     req._status = answer._status
     if answer.content_type is not None:
@@ -89,7 +92,7 @@ cdef int result_response(Request req, head_t* head, Response answer) except -1:
     return result_answer(req, head, b"" if answer.body is None else answer.body)
 
 
-cdef int result_bytes(Request req, head_t* head, const char* body, size_t size, object owner,
+cdef int result_bytes(RequestState req, head_t* head, const char* body, size_t size, object owner,
                       int type_of_result) except -1:
     """Queues a body whose length is known."""
     cdef bytes coded
@@ -119,14 +122,12 @@ cdef int result_bytes(Request req, head_t* head, const char* body, size_t size, 
     return response_queue_object(head, body, size, <PyObject*>owner)
 
 
-cdef int result_rendered(Request req, head_t* head) except -1:
+cdef int result_rendered(RequestState req, head_t* head) except -1:
     """Queues what out() has written; nothing written and an error status: the page for it."""
     cdef size_t size
-    cdef mark_t mark
     if output.body_start == 0:
         if req._status >= 400 and not req.paged:
-            output_mark(&mark)
-            return dispatch_fail(req, head, req._status, None, &mark)
+            return RESULT_PAGE_WANTED
         return result_bytes(req, head, NULL, 0, None, RESPONSE_HTML)
     size = output.used - output.body_start
     if unlikely_(<int64_t>size >= compress_threshold) \
@@ -143,11 +144,22 @@ cdef int result_rendered(Request req, head_t* head) except -1:
     return response_queue_rendered(head, with_body)
 
 
-cdef int result_compress_rendered(Request req, size_t size) except -1:
+cdef int result_compress_rendered(RequestState req, size_t size) except -1:
     """What out() has written gives way to its shorter form."""
     cdef bytes coded = compress_body(
         req, PyBytes_FromStringAndSize(output.buffer + output.body_start, size), size)
     if coded is not None:
         memcpy(output.buffer + output.body_start, PyBytes_AS_STRING(coded), len(coded))
         output.used = output.body_start + len(coded)
+    return 0
+
+
+cdef int result_end(connection_t* c, request_t* r, RequestState req, head_t* head) except -1:
+    """After the answer was queued: ends the Request, unless it goes on as a stream."""
+    current_leave(NULL)
+    if req.iterator is not None:
+        pool_forget()
+        return stream_begin(c, r, req)
+    finish_count(c, r, head.status, req.sent)
+    pool_give(req)
     return 0

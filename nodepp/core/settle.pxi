@@ -1,6 +1,6 @@
 # core/settle.pxi — what a request has changed of its session takes effect
 #   Owns:  encoding, writing back, merging with what others have written; the cookies
-#   Uses:  limits, vault, ident, session, callbacks, headers, context, reply, store, visit, parting,
+#   Uses:  limits, vault, ident, session, callbacks, state, headers, reply, store, visit, parting,
 #          personal, entry, leave, declared
 #   Never: Python under the lock
 #   Holds: of two who change a session at once neither loses a key; of one key the later counts
@@ -107,7 +107,7 @@ cdef str settle_largest(Session s):
     return f"; the largest is {key!r} with {size}"
 
 
-cdef int settle_request(Request req) except -1:
+cdef int settle_request(RequestState req) except -1:
     """Before the head is made: what was changed is written, cookies are said. Afterwards there is
     nothing left to do, should the answer be made a second time."""
     cdef Session s = req._session
@@ -276,7 +276,7 @@ cdef set settle_changed(Session s):
     return changed
 
 
-cdef int settle_discard(Request req) except -1:
+cdef int settle_discard(RequestState req) except -1:
     """The handler has failed: nothing of what it has changed takes effect."""
     cdef Session s = req._session
     if s.fresh and s.live:
@@ -295,7 +295,7 @@ cdef int settle_discard(Request req) except -1:
 # Cookies.
 
 
-cdef int settle_say_cookies(Request req, Session s) except -1:
+cdef int settle_say_cookies(RequestState req, Session s) except -1:
     """The cookie of the session, if it is new or another. Taken back are those of a logout, the
     other kind at a login, and what was never ours. One of ours that leads nowhere stays: perhaps
     the answer that brings its successor is on its way, and that would be deleted."""
@@ -334,7 +334,7 @@ cdef str settle_cookie(int which, str value, int64_t max_age_s, bint secure):
                           secure or visit_policy.secure, True, "Lax")
 
 
-cdef int settle_set_cookie(Request req, int which, str value, int64_t max_age_s) except -1:
+cdef int settle_set_cookie(RequestState req, int which, str value, int64_t max_age_s) except -1:
     cdef bytes mine = b"Set-Cookie: " + visit_name[which].text[:visit_name[which].size] + b"="
     if req.lines is not None:          # said before the page of an error began a session
         req.lines[:] = [entry for entry in req.lines if not entry[1].startswith(mine)]

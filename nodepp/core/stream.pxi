@@ -1,7 +1,7 @@
 # core/stream.pxi — answers whose length nobody knows yet
 #   Owns:  pulling an iterator, the chunked coding of its pieces, its close()
 #   Uses:  limits, scan, clock, pulse, fork, memory, tables, output, response, request, connection,
-#          callbacks, current, context, reply, dispatch, settle, finish
+#          callbacks, state, current, reply, settle, finish, pool
 #   Never: more than one share per turn: others are waiting
 #   Holds: an iterator that was begun is closed exactly once, whoever ends it
 
@@ -14,7 +14,7 @@ cdef enum:                             # outcomes
 cdef object stream_nothing = object()  # what next() gives at the end
 
 
-cdef int stream_answer(Request req, head_t* head, object iterator) except -1:
+cdef int stream_answer(RequestState req, head_t* head, object iterator) except -1:
     """Queues the head and the first piece; a failure before that is still a 500."""
     try:
         first = stream_next(req, iterator)
@@ -31,7 +31,8 @@ cdef int stream_answer(Request req, head_t* head, object iterator) except -1:
     return stream_answer_first(req, head, iterator, first)
 
 
-cdef int stream_answer_first(Request req, head_t* head, object iterator, bytes first) except -1:
+cdef int stream_answer_first(RequestState req, head_t* head, object iterator,
+                             bytes first) except -1:
     """The iterator has begun well; `first` is None when it has ended at once."""
     cdef bint with_body
     extra = finish_head(req, head, RESPONSE_BINARY, True)
@@ -58,7 +59,7 @@ cdef int stream_answer_first(Request req, head_t* head, object iterator, bytes f
     return 0
 
 
-cdef object stream_next(Request req, iterator):
+cdef object stream_next(RequestState req, iterator):
     """The next piece as bytes, b"" for "nothing yet, others first"; None at the end."""
     pulse_step(NULL)
     try:
@@ -74,7 +75,7 @@ cdef object stream_next(Request req, iterator):
     return piece if PyBytes_CheckExact(piece) else bytes(memoryview(piece))
 
 
-cdef int stream_queue(Request req, bytes piece) except -1:
+cdef int stream_queue(RequestState req, bytes piece) except -1:
     """chunk = size CRLF data CRLF; as it is for a 1.0 client."""
     cdef size_t size = PyBytes_GET_SIZE(piece)
     cdef size_t start = output.used
@@ -102,7 +103,7 @@ cdef int stream_queue(Request req, bytes piece) except -1:
     return 0
 
 
-cdef int stream_queue_end(Request req) except -1:
+cdef int stream_queue_end(RequestState req) except -1:
     cdef size_t start = output.used
     if req.chunked:
         output_append(b"0\r\n\r\n", 5)
@@ -110,7 +111,7 @@ cdef int stream_queue_end(Request req) except -1:
     return 0
 
 
-cdef int stream_begin(connection_t* c, request_t* r, Request req) except -1:
+cdef int stream_begin(connection_t* c, request_t* r, RequestState req) except -1:
     """The first piece is queued: from now on the request lives until the iterator ends."""
     cdef request_t* own = request_own(r)
     if own == NULL:
@@ -128,14 +129,14 @@ cdef int stream_begin(connection_t* c, request_t* r, Request req) except -1:
 
 cdef int stream_step(connection_t* c) noexcept:
     """Queues the next share of the stream: a stream_outcome."""
-    cdef Request req = <Request>c.stream
+    cdef RequestState req = <RequestState>c.stream
     cdef PyObject* before = current_enter(req)
     cdef int outcome = stream_share(req)
     current_leave(before)
     return outcome
 
 
-cdef int stream_share(Request req) noexcept:
+cdef int stream_share(RequestState req) noexcept:
     cdef int64_t end_ns = clock_read_ns() + STREAM_NS_TURN
     cdef int step
     try:
@@ -156,7 +157,7 @@ cdef int stream_share(Request req) noexcept:
         return STREAM_BROKEN
 
 
-cdef void stream_report(Request req, problem) noexcept:
+cdef void stream_report(RequestState req, problem) noexcept:
     """The head has left already: a line in the log is all that can be done."""
     stats.handler_errors += 1
     try:
@@ -168,7 +169,7 @@ cdef void stream_report(Request req, problem) noexcept:
 
 cdef void stream_finish(connection_t* c) noexcept:
     """Ends the connection's stream, complete or not: close() of the iterator runs here."""
-    cdef Request req = <Request>c.stream
+    cdef RequestState req = <RequestState>c.stream
     cdef request_t* r = req.r
     c.stream = NULL
     Py_DECREF(req)                     # c.stream's; the variable still holds it
@@ -176,14 +177,14 @@ cdef void stream_finish(connection_t* c) noexcept:
     request_release(r)
 
 
-cdef void stream_end(connection_t* c, request_t* r, Request req) noexcept:
+cdef void stream_end(connection_t* c, request_t* r, RequestState req) noexcept:
     cdef PyObject* before = current_enter(req)
     iterator = req.iterator
     req.iterator = None
     stream_close(iterator)
     current_leave(before)
     finish_count(c, r, req._status, req.sent)
-    dispatch_give_request(req)
+    pool_give(req)
 
 
 cdef void stream_close(iterator) noexcept:

@@ -1,7 +1,7 @@
 # core/suspect.pxi — addresses that guess ids of sessions are kept from guessing on
 #   Owns:  which addresses are counted; blocking one, and the 429 that its guesses get
 #   Uses:  clock, tables, vault, transport, address, response, ident, guess, request, connection,
-#          callbacks, dispatch, visit, settle, admit
+#          callbacks, current, visit, settle, failure, admit
 #   Never: counting; a request without such an id, or with a session that lives: it is served
 #   Holds: as long as no address is blocked, a request pays for one comparison
 
@@ -80,7 +80,7 @@ cdef dict suspect_reasons = {GUESS_MINUTE: "10 forged session ids within a minut
 cdef bint suspect_refuse(connection_t* c, request_t* r, head_t* head) except -1:
     """True: it has been answered with 429, for it comes from a blocked address with an id that was
     never issued. The answer takes the cookie back, so a browser's next request is served."""
-    global suspect_refused, admit_guards
+    global suspect_refused, current_guarded
     cdef vault_t* v = visit_vault
     cdef uint32_t now_s = vault_now_s(v)
     cdef address_t address
@@ -93,8 +93,8 @@ cdef bint suspect_refuse(connection_t* c, request_t* r, head_t* head) except -1:
         return False
     guess_count_refused(v)
     suspect_refused = stats.requests
-    admit_guards = False               # of the request before
-    dispatch_miss_with(c, r, head, 429,
+    current_guarded = False               # of the request before
+    failure_miss_with(c, r, head, 429,
                        [admit_uncached, suspect_retry, *settle_take_back(&visit)])
     return True
 

@@ -1,7 +1,7 @@
 # core/witness.pxi — where the code is that holds the loop
 #   Owns:  a look at the stack with the GIL, in a thread made for it; the dump by faulthandler, with
 #          its signal and its pipe
-#   Uses:  clock, pulse, plainlog, request, context, current
+#   Uses:  clock, pulse, plainlog, request, state, current, context
 #   Never: the decision that a step is slow, or that the process ends
 #   Holds: the watchdog's thread needs no GIL and waits a bounded time for everything here
 
@@ -247,16 +247,16 @@ cdef void witness_speak "witness_speak"() noexcept with gil:
 
 cdef object witness_what():
     """The request that is being handled, or what else the loop does."""
-    if current_request != NULL and (<Request>current_request).r != NULL:
+    if current_request != NULL and (<RequestState>current_request).r != NULL:
         return f"{(<Request>current_request).method} {(<Request>current_request).target}"
     return (pulse_kind if pulse_kind != NULL else WITNESS_NOTHING).decode("ascii")
 
 
 cdef uint64_t witness_request() noexcept nogil:
     """The number of the request that is being handled; 0: none is."""
-    if current_request == NULL or (<Request>current_request).r == NULL:
+    if current_request == NULL or (<RequestState>current_request).r == NULL:
         return 0
-    return (<Request>current_request).number
+    return (<RequestState>current_request).number
 
 
 cdef bint witness_tells_again(uint64_t number) noexcept nogil:
@@ -284,7 +284,7 @@ cdef void witness_write_line "witness_write_line"() noexcept nogil:
     cdef const char* kind = pulse_kind
     witness_number = witness_request()
     if witness_number:
-        r = (<Request>current_request).r
+        r = (<RequestState>current_request).r
         posix_write(witness_pipe[1], r.data + r.head.method_start, r.head.method_size)
         posix_write(witness_pipe[1], b" ", 1)
         posix_write(witness_pipe[1], r.data + r.head.target_start, r.head.target_size)
