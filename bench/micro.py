@@ -52,9 +52,12 @@ GROUPS = {
         *("request", "state", "current", "context", "pool", "content", "reply"),
         *("fastcall", "headers", "visitor", "escape"),
     ),
-    "visits": ("cookie", "visit", "entry", "admit", "rules", "personal", "declared", "settle"),
+    "visits": (
+        *("cookie", "visit", "entry", "admit", "rules", "personal", "declared", "settle"),
+        *("policy", "packing", "record", "loaded", "merge", "alter", "tally", "leave", "parting"),
+    ),
     "sessions": (
-        *("session", "index", "vault", "lock", "ident", "expiry", "store", "audit"),
+        *("session", "index", "vault", "lock", "ident", "expiry", "store", "roster", "audit"),
         *("guess", "address", "wheel", "mend"),
     ),
     "head": ("response", "clock", "answer"),

@@ -2,7 +2,7 @@
 #
 # Included parts, one translation unit: the C compiler inlines along the whole path of a request.
 # What an include lacks, three conventions supply, which tests/test_tidy.py checks: the prefix of a
-# name is its room, the header of a part lists what it uses, and a part uses lower floors only.
+# name is its room, the header of a part lists what it uses, and that is included before it.
 
 cimport cython
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, Py_XINCREF, PyObject
@@ -77,10 +77,10 @@ include "core/accesslog.pxi"
 include "core/connection.pxi"
 include "core/queue.pxi"
 include "core/callbacks.pxi"
-
-# floor 5: the application
 include "core/state.pxi"
 include "core/current.pxi"
+
+# floor 5: what a handler reads and sets
 include "core/route.pxi"
 include "core/freeze.pxi"
 include "core/visitor.pxi"
@@ -89,19 +89,29 @@ include "core/answer.pxi"
 include "core/reply.pxi"
 include "core/content.pxi"
 include "core/locate.pxi"
+
+# floor 5: the session of a request
 include "core/audit.pxi"
+include "core/policy.pxi"
 include "core/store.pxi"
-include "core/visit.pxi"
+include "core/packing.pxi"
+include "core/record.pxi"
+include "core/loaded.pxi"
 include "core/suspect.pxi"
+include "core/visit.pxi"
 include "core/parting.pxi"
-include "core/personal.pxi"
-include "core/alter.pxi"
+include "core/roster.pxi"
 include "core/entry.pxi"
+include "core/alter.pxi"
+include "core/merge.pxi"
+include "core/leave.pxi"
 include "core/settle.pxi"
 include "core/tally.pxi"
-include "core/leave.pxi"
-include "core/finish.pxi"
 include "core/declared.pxi"
+include "core/personal.pxi"
+
+# floor 5: a request and its answer
+include "core/finish.pxi"
 include "core/context.pxi"
 include "core/pool.pxi"
 include "core/asked.pxi"

@@ -1,7 +1,9 @@
 # core/admit.pxi — may this request be answered, and whose is it?
-#   Owns:  access rules asked before files and routes; the way to the login page; forged requests
-#   Uses:  scan, tables, parser, response, rules, request, connection, callbacks, state, current,
-#          route, visit, personal, settle, finish, failure
+#   Owns:  access rules asked before files and routes; the way to the login page; forged requests;
+#          the 429 of an address that guesses
+#   Uses:  scan, tables, vault, address, parser, response, guess, rules, request, connection,
+#          callbacks, current, route, policy, suspect, visit, entry, settle, personal, finish,
+#          context, failure
 #   Never: accounts and passwords
 #   Holds: who is refused learns nothing of what is there
 
@@ -17,19 +19,18 @@ class CsrfError(PermissionError):
 cdef bint admit_armed                  # routes are to be asked for: a rule or CSRF
 cdef bint admit_checks_csrf
 cdef bint admit_starts                 # the request being answered shall have a session
-cdef bytes admit_login_path            # where those go who are not logged in
 
 
 cdef int admit_open(dict settings) except -1:
-    global admit_armed, admit_checks_csrf, admit_starts, current_guarded, admit_login_path
-    admit_login_path = settings.get("login_path", "/login").encode()
+    global admit_armed, admit_checks_csrf, admit_starts, current_guarded, policy_login_path
+    policy_login_path = settings.get("login_path", "/login").encode()
     admit_checks_csrf = settings.get("csrf", False)
     admit_starts = current_guarded = False
     rules_open(settings.get("auth_rules", []))
     admit_armed = admit_checks_csrf or rules_host_count > 0
-    if not admit_login_path.startswith(b"/"):
+    if not policy_login_path.startswith(b"/"):
         raise ValueError("login_path begins with a slash")
-    if admit_armed and visit_vault == NULL:
+    if admit_armed and policy_vault == NULL:
         raise ValueError("access rules and csrf need sessions: give the engine a table of them")
     return 0
 
@@ -69,8 +70,8 @@ cdef tuple admit_uncached = (b"cache-control", b"Cache-Control: no-store\r\n")
 
 
 cdef bint admit_is_login(const match_t* match) noexcept:
-    return match.size == <size_t>PyBytes_GET_SIZE(admit_login_path) \
-        and memcmp(match.path, PyBytes_AS_STRING(admit_login_path), match.size) == 0
+    return match.size == <size_t>PyBytes_GET_SIZE(policy_login_path) \
+        and memcmp(match.path, PyBytes_AS_STRING(policy_login_path), match.size) == 0
 
 
 cdef bint admit_is_browser(const request_t* r) noexcept:
@@ -90,7 +91,7 @@ cdef bint admit_is_browser(const request_t* r) noexcept:
 cdef int admit_send_to_login(connection_t* c, request_t* r, head_t* head,
                              bytes cookies) except -1:
     """303 to the login page; GET and HEAD keep the way back."""
-    cdef bytes location = admit_login_path
+    cdef bytes location = policy_login_path
     cdef bytes lines
     cdef size_t query_size = r.head.query_size
     if r.head.method & (METHOD_GET | METHOD_HEAD):
@@ -124,7 +125,7 @@ cdef bytes admit_quote(bytes text):
     return bytes(quoted)
 
 
-cdef int admit_enter(RequestState req, int flags) except -1:
+cdef int admit_enter(Request req, int flags) except -1:
     """Before a handler is called: the session that a rule wants it to have, and whether the request
     was made by a page of ours."""
     global admit_starts
@@ -132,14 +133,14 @@ cdef int admit_enter(RequestState req, int flags) except -1:
     admit_starts = False
     req.guarded = current_guarded
     if starts and not req.is_bot:
-        personal_need(req.session)
+        entry_need(req.session)
     if admit_checks_csrf and not flags & FLAG_NO_CSRF \
             and req.r.head.method & (METHOD_POST | METHOD_PUT | METHOD_PATCH | METHOD_DELETE):
         admit_check_csrf(req)
     return 0
 
 
-cdef int admit_check_csrf(RequestState req) except -1:
+cdef int admit_check_csrf(Request req) except -1:
     """What the browser says of the page comes first: it costs nothing, and a token cannot be asked
     of who sends none."""
     cdef Session session
@@ -165,11 +166,37 @@ cdef int admit_check_csrf(RequestState req) except -1:
     return 0
 
 
-cdef bint admit_try_enter(RequestState req, int flags) noexcept:
+cdef bint admit_try_enter(Request req, int flags) noexcept:
     """The same; False with the exception set."""
     try:
         admit_enter(req, flags)
     except BaseException as problem:
         callback_set_exception(problem)
         return False
+    return True
+
+
+# A client that keeps cookies has lost the one that was refused, and may come back at once.
+cdef tuple admit_retry = (b"retry-after", b"Retry-After: 1\r\n")
+
+
+cdef bint admit_refuse_guess(connection_t* c, request_t* r, head_t* head) except -1:
+    """True: it has been answered with 429, for it comes from a blocked address with an id that was
+    never issued. The answer takes the cookie back, so a browser's next request is served."""
+    global suspect_refused, current_guarded
+    cdef vault_t* v = policy_vault
+    cdef uint32_t now_s = vault_now_s(v)
+    cdef address_t address
+    cdef visit_t visit
+    if not guess_is_alarmed(v, now_s) or not suspect_is_subject(c, &address) \
+            or not guess_blocked_till(v, guess_who(&address), now_s):
+        return False
+    visit_of(c, r, stats.requests, &visit)
+    if not visit.guessed or visit.slot >= 0:
+        return False
+    guess_count_refused(v)
+    suspect_refused = stats.requests
+    current_guarded = False               # of the request before
+    failure_miss_with(c, r, head, 429,
+                      [admit_uncached, admit_retry, *settle_take_back(&visit)])
     return True

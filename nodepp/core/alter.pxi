@@ -1,45 +1,45 @@
 # core/alter.pxi — what a handler writes into a session
-#   Owns:  setting, deleting and clearing keys, and whether they fit
-#   Uses:  limits, store, personal, entry, settle, declared
+#   Owns:  setting and deleting keys and fields, and whether they fit
+#   Uses:  limits, state, store, packing, record, loaded, entry
 #   Never: the table: it is written when the request is settled
 #   Holds: what does not fit, or cannot be held, changes nothing
 
 
-cdef int alter_set(Session s, key, value) except -1:
+cdef int alter_set(SessionState s, key, value) except -1:
     """Sets a key, if it fits: what is surely small is not measured."""
     cdef size_t bound
     if not isinstance(key, str):
         raise TypeError(f"a key of a session is a str, not {type(key).__name__}")
-    personal_values(s)                 # refuses declared classes
-    personal_need(s)
-    bound = settle_bound(key, value)
-    if unlikely_(bound == 0 or s.bound + bound > settle_room(s)):
+    loaded_values(s)                   # refuses declared classes
+    entry_need(s)
+    bound = packing_bound(key, value)
+    if unlikely_(bound == 0 or s.bound + bound > packing_room(s)):
         alter_measured(s, key, value)
     else:
-        personal_values(s)[key] = value
+        loaded_values(s)[key] = value
         s.bound += bound
     return alter_note(s, key)
 
 
-cdef int alter_measured(Session s, str key, value) except -1:
+cdef int alter_measured(SessionState s, str key, value) except -1:
     """Encodes all to know whether it fits; what was there stays if not."""
-    cdef dict values = personal_values(s)
+    cdef dict values = loaded_values(s)
     cdef bytes data
     cdef size_t size
     try:
-        data = settle_encode({**values, key: value})
+        data = packing_encode({**values, key: value})
     except TypeError as problem:
         raise TypeError(f"session[{key!r}]: {problem}") from None
     size = PyBytes_GET_SIZE(data)
-    if size > settle_room(s):
-        raise SessionFull(f"with {key!r} the session would hold {size} bytes, {settle_room(s)} "
+    if size > packing_room(s):
+        raise SessionFull(f"with {key!r} the session would hold {size} bytes, {packing_room(s)} "
                           "are possible (sessionDataSize)")
     values[key] = value
     s.bound = len(data)
     return 0
 
 
-cdef int alter_note(Session s, key) except -1:
+cdef int alter_note(SessionState s, key) except -1:
     """Most requests change one key: a set is made for the second one."""
     if s.changed_key is None:
         s.changed_key = key
@@ -51,11 +51,9 @@ cdef int alter_note(Session s, key) except -1:
     return 0
 
 
-cdef int alter_clear(Session s) except -1:
-    personal_check_writable(s)
-    personal_load(s)
-    entry_forget(s)
-    if personal_defaults is not None:
-        declared_mark_all(s)
-    s.cleared = True
+cdef int alter_set_field(FieldState field, SessionState s, value) except -1:
+    entry_need(s)
+    record_put(field, s, value)
+    s.changed_fields[field.index >> 6] |= <uint64_t>1 << (field.index & 63)
+    s.record_changed = True
     return 0

@@ -1,7 +1,8 @@
 # core/child.pxi — what a fork leaves to a child of the engine: nothing
 #   Owns:  which rooms hold descriptors and threads; what an engine of the child's own needs
 #   Uses:  fork, tables, poller, readahead, output, listener, request, accesslog, connection,
-#          callbacks, current, visit, settle, context, pool, dispatch, timer, reader, watchdog, loop
+#          callbacks, current, roster, personal, context, pool, dispatch, timer, reader, watchdog,
+#          loop
 #   Never: shutdown, EPOLL_CTL_DEL, free: what the parent shares, and what frames of the parent's
 #          turn still point to, stays as it is
 #   Holds: the session table stays: it is shared memory
@@ -32,8 +33,8 @@ cdef void child_reset() noexcept:
     reader_forget()
     connection_close_buffers()
     output_close()
-    settle_close()
-    visit_close_room()
+    personal_close_room()
+    roster_close()
     dispatch_close()
     callback_close()
     loop_in_turn = False

@@ -50,7 +50,7 @@ cdef int dispatch_request "dispatch_request"(connection_t* c, request_t* r) exce
     head.keep_alive = r.head.minor == 0
     if unlikely_(visit_warm):
         visit_ahead(r, stats.requests)
-    if unlikely_(suspect_alarm[0]) and suspect_refuse(c, r, &head):
+    if unlikely_(suspect_alarm[0]) and admit_refuse_guess(c, r, &head):
         return 0
     if unlikely_(not locate_path(r, &match, locate_decoded)):
         return dispatch_nowhere(c, r, &head)
@@ -219,7 +219,7 @@ cdef void dispatch_leave(PyObject* result) noexcept:
 cdef void dispatch_end_noted(connection_t* c, request_t* r) noexcept:
     """The same for a request whose answer asked for no session: a public file, a redirection to the
     login page. The hooks find the head of the answer settled."""
-    global parting_noted_count
+    global visit_over_count
     cdef Request req = None
     try:
         # A stream has taken the request over.
@@ -229,7 +229,7 @@ cdef void dispatch_end_noted(connection_t* c, request_t* r) noexcept:
         parting_end_noted()
     except BaseException as problem:   # no memory for a Request: the sweep will find them
         callback_keep(problem)
-    parting_noted_count = 0
+    visit_over_count = 0
     current_leave(NULL)
     if req is not None and c.stream == NULL:
         pool_give(req)

@@ -2,8 +2,8 @@
 #   Owns:  class Engine: settings into limits, opening and closing all rooms in order, figures
 #   Uses:  limits, scan, clock, pulse, fork, memory, tables, deadline, poller, transport, readahead,
 #          output, address, body, snapshot, listener, rules, accesslog, connection, queue,
-#          callbacks, route, headers, locate, dispatch, store, visit, suspect, settle, admit,
-#          compress, timer, reader, telling, loop, download, house, child
+#          callbacks, route, headers, locate, suspect, roster, personal, compress, admit, telling,
+#          dispatch, timer, reader, loop, download, house, child
 #   Never: a request
 #   Holds: one engine is open per process at most, and a turn is never nested
 
@@ -388,9 +388,9 @@ cdef int engine_open_rooms(Engine engine, list listeners) except -1:
     compress_open(engine.host, engine_number(engine.settings, "compress_threshold", -1, -1,
                                              <int64_t>1 << 50))
     locate_publish(engine.snapshot)
-    visit_open_room(engine.settings.get("sessions"), engine.settings, engine.host)
+    roster_serve(engine.settings.get("sessions"), engine.settings, engine.host)
     suspect_open(engine.settings)
-    settle_open(engine.host)
+    personal_open_room(engine.host)
     admit_open(engine.settings)
     house_set_lists(engine.black, engine.white)
     engine_clamp(engine, kind)
@@ -433,9 +433,9 @@ cdef int engine_close_rooms() except -1:
     tables_close()
     house_set_lists(None, None)
     rules_close()
-    settle_close()
+    personal_close_room()
     suspect_close()
-    visit_close_room()
+    roster_close()
     dispatch_close()
     callback_close()
     engine_open_now = None
@@ -461,6 +461,6 @@ cdef dict engine_stats(Engine engine):
         turns=stats.turns, accept_pauses=stats.accept_pauses, poller=engine.poller,
         blocked=stats.blocked, cut=stats.cut, draining=house_draining_count,
         uptime_s=clock_now_ms / 1000.0 - engine_started_s)
-    if visit_table is not None:
-        figures.update(store_stats(visit_table))
+    if roster_served is not None:
+        figures.update(roster_stats(roster_served))
     return figures

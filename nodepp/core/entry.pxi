@@ -1,77 +1,52 @@
 # core/entry.pxi — a session begins and ends
-#   Owns:  beginning one, logging in and out; the last look at one that has ended
-#   Uses:  vault, ident, session, callbacks, state, store, visit, parting, personal, alter,
-#          declared, admit
+#   Owns:  beginning one, logging in and out
+#   Uses:  clock, vault, ident, session, callbacks, state, policy, store, loaded, visit, parting
 #   Never: writing a login into the table; that is done when the request is settled
 #   Holds: who begins a session, or ends it, does so at once and tells those who want to know
-
 
 cdef enum:
     ENTRY_TRY_MAX = 4                  # times that room is made for one session
 
 
-cdef int entry_begin(Session s, bint for_login) except -1:
+cdef int entry_begin(SessionState s, bint for_login) except -1:
     """A new session; for bots, unless it is a login, one that ends with the request."""
     cdef RequestState req = <RequestState>s.request
-    entry_blank(s)
-    if not for_login and not visit_policy.for_bots and req.is_bot:
+    loaded_blank(s)
+    if not for_login and not policy.for_bots and req.is_bot:
         ident_draw(s.meta.csrf, VAULT_CSRF_SIZE)
         s.local = True
         callback_log(4, "no session is kept for a bot (sessionsForBots=0)")
         return 0
     # The form to log in with begins a session for its token: that visitor is about to log in.
-    entry_take(s, req, for_login or req.path.encode() == admit_login_path)
+    entry_take(s, req, for_login or req.path.encode() == policy_login_path)
     s.live = s.fresh = s.cookie_due = True
     s.loaded = False
-    personal_load(s)
+    loaded_read(s)
     if not s.live:                     # of a full table another login has taken it already
         parting_note_full()
-        raise store_full(visit_vault)
+        raise store_full(policy_vault)
     visit_meet(req.connection, s.slot)
-    if visit_policy.hears_start and not parting_tell("start", req):
-        parting_end(s.slot, s.key, &visit_vault.shared.counts.ended)
-        entry_blank(s)
+    if policy.hears_start and not parting_tell("start", req):
+        parting_end(s.slot, s.key, &policy_vault.shared.counts.ended)
+        loaded_blank(s)
         raise RuntimeError("on_session_start has refused the session")
     return 0
 
 
-cdef int entry_take(Session s, RequestState req, bint may_evict) except -1:
+cdef int entry_take(SessionState s, RequestState req, bint may_evict) except -1:
     """A slot and an id. SessionsExhausted: all others are in use."""
     cdef int i
+    clock_update()                     # the handler may have taken its time
     for i in range(ENTRY_TRY_MAX):     # what was made room for may be another's already
-        if store_start(visit_table, visit_agent(req.r), s.key, &s.slot):
+        if store_start(policy_vault, visit_agent(req.r), s.key, &s.slot):
             return 0
         if not parting_make_room(may_evict):
             break
     parting_note_full()
-    raise store_full(visit_vault)
+    raise store_full(policy_vault)
 
 
-cdef int entry_blank(Session s) except -1:
-    """As a visitor's without a session."""
-    s.live = s.local = s.fresh = s.rekeyed = s.altered = s.cookie_due = s.keep = False
-    s.entering = False
-    s.began_s = s.seen_s = 0
-    memset(&s.meta, 0, sizeof(s.meta))
-    s.meta.level = 0
-    s.label = b""
-    s.loaded = True
-    return entry_forget(s)
-
-
-cdef int entry_forget(Session s) except -1:
-    """No data."""
-    s.held = None if personal_defaults is not None else {}
-    s.base = b""
-    s.changed_key = s.changed = None
-    s.bound = 4
-    s.cleared = s.nested = False
-    if personal_defaults is not None:
-        declared_load(s, NULL, 0)
-    return 0
-
-
-cdef int entry_login(Session s, uid, level, name, bint keep) except -1:
+cdef int entry_login(SessionState s, uid, level, name, bint keep) except -1:
     cdef int64_t who
     cdef bytes label
     if not isinstance(uid, int) or isinstance(uid, bool):
@@ -86,56 +61,42 @@ cdef int entry_login(Session s, uid, level, name, bint keep) except -1:
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name is a str, not {type(name).__name__}")
     label = entry_cut(name or "")
-    personal_check_writable(s)
-    personal_load(s)
+    loaded_check_writable(s)
+    loaded_read(s)
     if not s.live:
         entry_begin(s, True)
-    if len(label) > visit_vault.data_size:
+    if len(label) > policy_vault.data_size:
         raise SessionFull("there is no room for the name")
     if s.meta.uid and s.meta.uid != who:
-        if visit_policy.hears_logout:
-            parting_tell("logout", entry_last(s.slot, s.key))
-        alter_clear(s)
+        if policy.hears_logout:
+            parting_tell("logout", loaded_last(s.slot, s.key))
+        loaded_clear(s)
     if not s.live:
         raise RuntimeError("a hook has ended the session that is being logged in")
     s.meta.uid = who
     s.meta.level = <uint8_t>level
-    s.meta.login_s = vault_now_s(visit_vault)
+    s.meta.login_s = vault_now_s(policy_vault)
     s.label = label
     s.keep = keep
     ident_draw(s.meta.csrf, VAULT_CSRF_SIZE)
-    entry_rekey(s)
+    loaded_rekey(s)
     s.entering = s.cookie_due = True
-    if visit_policy.hears_login:
+    if policy.hears_login:
         parting_tell("login", <RequestState>s.request)
     return 0
 
 
-cdef int entry_anew(Session s) except -1:
+cdef int entry_anew(SessionState s) except -1:
     """The session that somebody logs in to has been ended, or is another's by now: he gets one of
     his own, with what this request knows."""
     entry_take(s, <RequestState>s.request, False)
-    s.version = session_version(visit_vault, s.slot, s.key)
+    s.version = session_version(policy_vault, s.slot, s.key)
     memcpy(&s.meta.serial, s.key + 8, 4)
     s.fresh = True
     s.followed = False
     visit_meet((<RequestState>s.request).connection, s.slot)
     s.cookie_due = True
-    return entry_rekey(s)
-
-
-cdef int entry_rekey(Session s) except -1:
-    """It gets another id when the request is settled: this one."""
-    ident_draw(s.new_key, VAULT_ID_SIZE)
-    s.rekeyed = True
-    return 0
-
-
-cdef inline const uint8_t* entry_key(Session s) noexcept:
-    """The id that it has, or is about to have."""
-    if s.rekeyed:
-        return &s.new_key[0]
-    return &s.key[0]
+    return loaded_rekey(s)
 
 
 cdef bytes entry_cut(str name):
@@ -146,21 +107,22 @@ cdef bytes entry_cut(str name):
     return label
 
 
-cdef int entry_logout(Session s) except -1:
-    personal_check_writable(s)
-    personal_load(s)
+cdef int entry_logout(SessionState s) except -1:
+    loaded_check_writable(s)
+    loaded_read(s)
     if s.live:
-        parting_end(s.slot, s.key, &visit_vault.shared.counts.ended)
-    entry_blank(s)
+        parting_end(s.slot, s.key, &policy_vault.shared.counts.ended)
+    loaded_blank(s)
     s.ended = True
     return 0
 
 
-cdef Session entry_last(uint32_t slot, const uint8_t* id):
-    """A copy of a session that ends, for those who want to see it once more."""
-    cdef Session last = personal_class.__new__(personal_class)
-    last.live = True
-    last.slot = slot
-    memcpy(last.key, id, VAULT_ID_SIZE)
-    personal_see(last)
-    return last
+cdef int entry_need(SessionState s) except -1:
+    """It is to be changed: begins one if there is none."""
+    loaded_check_writable(s)
+    loaded_read(s)
+    if not s.live and not s.local:
+        entry_begin(s, False)
+        if not s.live and not s.local:
+            raise RuntimeError("on_session_start has ended the session that it was told of")
+    return 0

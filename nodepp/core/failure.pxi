@@ -7,14 +7,14 @@
 
 
 cdef int failure_miss(connection_t* c, request_t* r, head_t* head, int status,
-                       PyObject* allow) except -1:
+                      PyObject* allow) except -1:
     """No handler: the host's page for 400, 404 or 405."""
     return failure_miss_with(c, r, head, status,
-                              None if allow == NULL else [(b"allow", <bytes>allow)])
+                             None if allow == NULL else [(b"allow", <bytes>allow)])
 
 
 cdef int failure_miss_with(connection_t* c, request_t* r, head_t* head, int status,
-                            list lines) except -1:
+                           list lines) except -1:
     """The host's page, with field lines: (lower-case name, whole line)."""
     cdef RequestState req = pool_take(c, r)
     cdef mark_t mark
@@ -26,7 +26,7 @@ cdef int failure_miss_with(connection_t* c, request_t* r, head_t* head, int stat
 
 
 cdef int failure_take_result(RequestState req, head_t* head, object result,
-                              const mark_t* mark) except -1:
+                             const mark_t* mark) except -1:
     """Queues what the handler returned; what cannot be sent is a 500."""
     try:
         if result_answer(req, head, result) == RESULT_PAGE_WANTED:
@@ -61,7 +61,7 @@ cdef int failure_blame(RequestState req, head_t* head, problem, const mark_t* ma
 
 
 cdef int failure_page(RequestState req, head_t* head, int status, problem,
-                       const mark_t* mark) except -1:
+                      const mark_t* mark) except -1:
     """Answers with the host's page for a status or an exception; if that fails as well, with the
     engine's own line of text. What the handler has rendered or queued since the mark is dropped."""
     output_rewind(mark)

@@ -6,7 +6,7 @@
 
 
 cdef inline bytes finish_head(RequestState req, head_t* head, int type_of_result,
-                                     bint has_content):
+                              bint has_content):
     """Status, type and further lines. Gives the bytes that head.extra points into."""
     cdef bytes extra = None
     if unlikely_(req._session is not None) and not req.streaming:
@@ -33,7 +33,7 @@ cdef inline bytes finish_head(RequestState req, head_t* head, int type_of_result
 
 
 cdef void finish_count(const connection_t* c, const request_t* r, int status,
-                         uint64_t size) noexcept:
+                       uint64_t size) noexcept:
     """Books an answer that has been made."""
     stats.status_class[status // 100] += 1
     if unlikely_(accesslog_kind != ACCESSLOG_OFF):

@@ -2,7 +2,7 @@
 #   Owns:  the order of things; what each outcome leads to; stopping
 #   Uses:  limits, clock, pulse, trouble, fork, memory, tables, deadline, poller, transport,
 #          readahead, output, response, listener, request, accesslog, connection, queue, callbacks,
-#          dispatch, visit, parting, stream, timer, reader, telling, download, house
+#          policy, visit, parting, stream, telling, dispatch, timer, reader, download, house
 #   Never: how a thing is done
 #   Holds: a turn never waits for one connection, and none gets more than its share of it
 
@@ -39,7 +39,7 @@ cdef int loop_turn(int timeout_ms) except -1:
     house_expire()
     if unlikely_(timer_is_due()) and not house_cuts():
         timer_run()
-    if likely_(visit_vault != NULL):
+    if likely_(policy_vault != NULL):
         parting_expire()
     accesslog_turn()
     if unlikely_(loop_is_unusual()):
@@ -214,7 +214,7 @@ cdef int loop_feed(connection_t* c, input_t* input) except -1:
         if unlikely_(dispatch_try(c, r) < 0):
             dispatch_recover(c, r, &mark)
         visit_shown.number = 0         # what it points to goes now
-        if unlikely_(parting_noted_count):
+        if unlikely_(visit_over_count):
             dispatch_end_noted(c, r)
         request_release(r)
         if c.closing or c.stream != NULL:

@@ -2,7 +2,7 @@
 #   Owns:  ending a session with its hooks; the share of a turn that looks for those that are over;
 #          who gives way when the table is full
 #   Uses:  limits, clock, pulse, lock, trouble, fork, tables, vault, wheel, session, mend, expiry,
-#          cookie, callbacks, store, visit, personal, entry
+#          cookie, callbacks, state, policy, store, loaded, visit
 #   Never: a session that a request is being given: it is noted, and ends when that has been done
 #   Holds: who ends a session does so once, and tells after it has gone
 
@@ -10,52 +10,42 @@ cdef enum:
     PARTING_NS_TURN = 1000000          # nanoseconds of a turn for ending sessions, hooks included
     PARTING_TRY_MAX = 8                # sessions that other processes were quicker to end
 
-cdef struct parting_t:              # found to be over while looking
-    uint32_t slot
-    uint8_t id[VAULT_ID_SIZE]
-
-cdef parting_t parting_noted[2 * COOKIE_MATCH_MAX]
-cdef int parting_noted_count
 cdef bint parting_behind                 # sessions that are over wait for the next turn
 
 
-cdef void parting_note(uint32_t slot, const uint8_t* id) noexcept nogil:
-    """It will be ended when what the request brings is known: a hook may ask for its session."""
-    global parting_noted_count
-    if parting_noted_count < 2 * COOKIE_MATCH_MAX:
-        parting_noted[parting_noted_count].slot = slot
-        memcpy(parting_noted[parting_noted_count].id, id, VAULT_ID_SIZE)
-        parting_noted_count += 1
+cdef void parting_open() noexcept:
+    global parting_behind
+    parting_behind = False
 
 
 cdef int parting_end_noted() except -1:
     """Ends the sessions that the current request has shown and whose time is up."""
-    global parting_noted_count
-    cdef parting_t over[2 * COOKIE_MATCH_MAX]
-    cdef int count = parting_noted_count
+    global visit_over_count
+    cdef visit_over_t over[2 * COOKIE_MATCH_MAX]
+    cdef int count = visit_over_count
     cdef int i
-    memcpy(over, parting_noted, sizeof(over))
-    parting_noted_count = 0
+    memcpy(over, visit_over, sizeof(over))
+    visit_over_count = 0
     for i in range(count):
-        parting_end(over[i].slot, over[i].id, &visit_vault.shared.counts.expired)
+        parting_end(over[i].slot, over[i].id, &policy_vault.shared.counts.expired)
     return 0
 
 
 cdef bint parting_end(uint32_t slot, const uint8_t* id, uint64_t* counter) except -1:
     """Ends a session and tells those who want to know; False: another was quicker."""
-    cdef vault_t* v = visit_vault
+    cdef vault_t* v = policy_vault
     cdef uint32_t version = session_version(v, slot, id)
-    cdef Session last = None
-    if visit_policy.hears_stop or (visit_policy.hears_logout and version & VAULT_LOGGED):
-        last = entry_last(slot, id)
+    cdef SessionState last = None
+    if policy.hears_stop or (policy.hears_logout and version & VAULT_LOGGED):
+        last = loaded_last(slot, id)
     if not session_remove(v, slot, id, counter):
         return False
     parting_part(slot)
     if last is not None:
         last.gives_way = counter == &v.shared.counts.evicted
-        if version & VAULT_LOGGED and visit_policy.hears_logout:
+        if version & VAULT_LOGGED and policy.hears_logout:
             parting_tell("logout", last)
-        if visit_policy.hears_stop:
+        if policy.hears_stop:
             parting_tell("stop", last)
     return True
 
@@ -63,7 +53,7 @@ cdef bint parting_end(uint32_t slot, const uint8_t* id, uint64_t* counter) excep
 cdef void parting_part(uint32_t slot) noexcept nogil:
     """The connection that used it last forgets it, if it is one of this process and has not met
     another since."""
-    cdef uint32_t at = visit_connection[slot]
+    cdef uint32_t at = policy_connection[slot]
     if tables_connection != NULL and at < tables_highest_used \
             and tables_connection[at].session_slot == <int32_t>slot:
         tables_connection[at].session_slot = -1
@@ -87,7 +77,7 @@ cdef bint parting_tell(str event, subject) except -1:
 cdef int parting_expire() except -1:
     """This turn's share of ending sessions that are over."""
     global parting_behind
-    cdef vault_t* v = visit_vault
+    cdef vault_t* v = policy_vault
     cdef uint8_t id[VAULT_ID_SIZE]
     cdef uint32_t share = EXPIRY_SHARE_MAX
     cdef uint32_t now_s = vault_now_s(v)
@@ -127,7 +117,7 @@ cdef bint parting_take_over(vault_t* v) except -1:
             return False
         if slot < 0:
             continue
-        if v != visit_vault:
+        if v != policy_vault:
             if session_remove(v, <uint32_t>slot, id, &v.shared.counts.expired):
                 return True
         elif parting_end(<uint32_t>slot, id, &v.shared.counts.expired):
@@ -138,7 +128,7 @@ cdef bint parting_take_over(vault_t* v) except -1:
 cdef bint parting_make_room(bint for_login) except -1:
     """The table is full: a session that is over makes room for all; the anonymous session that has
     been idle longest gives way to a login."""
-    cdef vault_t* v = visit_vault
+    cdef vault_t* v = policy_vault
     cdef uint8_t id[VAULT_ID_SIZE]
     cdef int64_t slot
     if parting_take_over(v):
@@ -150,6 +140,6 @@ cdef bint parting_make_room(bint for_login) except -1:
 
 
 cdef int parting_note_full() except -1:
-    store_count_refused(visit_vault)
+    store_count_refused(policy_vault)
     trouble_note(TROUBLE_SESSIONS, 0)
     return 0

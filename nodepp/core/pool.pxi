@@ -1,6 +1,6 @@
 # core/pool.pxi — the one Request that serves a request after the other
 #   Owns:  taking a Request for what has come, and giving it back; the end of its life
-#   Uses:  limits, tables, request, connection, state, current, personal, context
+#   Uses:  limits, tables, request, connection, state, current, loaded, context
 #   Never: what is asked or answered
 #   Holds: a Request that the application has kept is over, and never given to another request
 
@@ -63,7 +63,7 @@ cdef void pool_end() noexcept:
 cdef void pool_release(Request req) noexcept:
     """Its life is over."""
     if req._session is not None:
-        personal_release(req)
+        loaded_release(req)
     req.r = NULL
     req.connection = NULL
     if req.looked:

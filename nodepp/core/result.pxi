@@ -107,7 +107,7 @@ cdef int result_bytes(RequestState req, head_t* head, const char* body, size_t s
             size = PyBytes_GET_SIZE(coded)
             owner = coded
     extra = finish_head(req, head, type_of_result,
-                               size > 0 and response_has_body(req._status))
+                        size > 0 and response_has_body(req._status))
     cdef bint with_body = req.r.head.method != METHOD_HEAD
     if unlikely_(not response_has_body(head.status)):
         head.length = 0 if head.status == 205 else RESPONSE_LENGTH_NONE

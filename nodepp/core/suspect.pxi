@@ -1,7 +1,6 @@
 # core/suspect.pxi — addresses that guess ids of sessions are kept from guessing on
-#   Owns:  which addresses are counted; blocking one, and the 429 that its guesses get
-#   Uses:  clock, tables, vault, transport, address, response, ident, guess, request, connection,
-#          callbacks, current, visit, settle, failure, admit
+#   Owns:  which addresses are counted; blocking one
+#   Uses:  clock, tables, vault, transport, address, ident, guess, callbacks, policy
 #   Never: counting; a request without such an id, or with a session that lives: it is served
 #   Holds: as long as no address is blocked, a request pays for one comparison
 
@@ -12,9 +11,6 @@ cdef uint32_t suspect_calm             # the alarm of an engine without sessions
 cdef uint32_t* suspect_alarm = &suspect_calm    # not 0: an address may be blocked
 cdef uint64_t suspect_refused          # number of the request that was refused last
 
-# A client that keeps cookies has lost the one that was refused, and may come back at once.
-cdef tuple suspect_retry = (b"retry-after", b"Retry-After: 1\r\n")
-
 
 cdef int suspect_open(dict settings) except -1:
     global suspect_loopback, suspect_grace_ms, suspect_block_s, suspect_alarm, suspect_refused
@@ -22,7 +18,7 @@ cdef int suspect_open(dict settings) except -1:
     suspect_grace_ms = int(settings.get("forged_grace_s", 1800)) * 1000
     suspect_block_s = settings.get("block_time_s", 86400)
     suspect_refused = 0
-    suspect_alarm = &suspect_calm if visit_vault == NULL else &visit_vault.shared.guess_alarm_s
+    suspect_alarm = &suspect_calm if policy_vault == NULL else &policy_vault.shared.guess_alarm_s
     return 0
 
 
@@ -31,11 +27,11 @@ cdef void suspect_close() noexcept:
     suspect_alarm = &suspect_calm
 
 
-cdef int suspect_count(connection_t* c) except -1:
+cdef int suspect_count(connection_t* c, const uint8_t** guess, int count) except -1:
     """The request shows ids that our key did not make, and no session. An address that shows too
     many is blocked, and the host is told."""
     cdef address_t address
-    cdef vault_t* v = visit_vault
+    cdef vault_t* v = policy_vault
     cdef uint32_t mark
     cdef int outcome
     cdef int i
@@ -43,8 +39,8 @@ cdef int suspect_count(connection_t* c) except -1:
         return 0                       # from before the start, perhaps
     if not suspect_is_subject(c, &address):
         return 0
-    for i in range(visit_guess_count):
-        hash = ident_hash(v, visit_guess[i][:IDENT_TEXT_SIZE], sizeof(mark))
+    for i in range(count):
+        hash = ident_hash(v, guess[i][:IDENT_TEXT_SIZE], sizeof(mark))
         memcpy(&mark, PyBytes_AS_STRING(hash), sizeof(mark))
         outcome = guess_note(v, guess_who(&address), mark, vault_now_s(v), suspect_block_s)
         if outcome != GUESS_NOTED:
@@ -77,32 +73,10 @@ cdef dict suspect_reasons = {GUESS_MINUTE: "10 forged session ids within a minut
                              GUESS_DAY: "1,000 forged session ids within a day"}
 
 
-cdef bint suspect_refuse(connection_t* c, request_t* r, head_t* head) except -1:
-    """True: it has been answered with 429, for it comes from a blocked address with an id that was
-    never issued. The answer takes the cookie back, so a browser's next request is served."""
-    global suspect_refused, current_guarded
-    cdef vault_t* v = visit_vault
-    cdef uint32_t now_s = vault_now_s(v)
-    cdef address_t address
-    cdef visit_t visit
-    if not guess_is_alarmed(v, now_s) or not suspect_is_subject(c, &address) \
-            or not guess_blocked_till(v, guess_who(&address), now_s):
-        return False
-    visit_of(c, r, stats.requests, &visit)
-    if not visit.guessed or visit.slot >= 0:
-        return False
-    guess_count_refused(v)
-    suspect_refused = stats.requests
-    current_guarded = False               # of the request before
-    failure_miss_with(c, r, head, 429,
-                       [admit_uncached, suspect_retry, *settle_take_back(&visit)])
-    return True
-
-
 cdef list suspect_blocked():
     """(address, blocked until, why) of all that are blocked: an address of IPv4 or the first one of
     an IPv6 /64, seconds since 1970, words."""
-    cdef vault_t* v = visit_vault
+    cdef vault_t* v = policy_vault
     cdef uint32_t now_s, till_s
     cdef uint64_t who
     cdef peer_t peer
@@ -127,5 +101,5 @@ cdef bint suspect_let_in(str ip) except -1:
     cdef address_t address
     address_parse(ip, &peer)
     address_of(peer.family, peer.address, &address)
-    return visit_vault != NULL and guess_let_in(visit_vault, guess_who(&address),
-                                                vault_now_s(visit_vault))
+    return policy_vault != NULL and guess_let_in(policy_vault, guess_who(&address),
+                                                 vault_now_s(policy_vault))

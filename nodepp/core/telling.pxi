@@ -1,6 +1,6 @@
 # core/telling.pxi — what an operator is told of trouble: its cause, its number, what to change
 #   Owns:  the lines; one at once, then one a minute for each cause while it lasts
-#   Uses:  limits, clock, trouble, body, callbacks, visit
+#   Uses:  limits, clock, trouble, body, callbacks, policy
 #   Never: a line for each request: the same cause comes by the thousand
 #   Holds: what was counted is told, in the end when the engine is closed
 
@@ -100,7 +100,7 @@ cdef str telling_text(int cause, int number):
     if cause == TROUBLE_ACCEPT:
         return telling_accept(number, why)
     if cause == TROUBLE_SESSIONS:
-        return f"the table of {visit_vault.capacity if visit_vault != NULL else 0} sessions is " \
+        return f"the table of {policy_vault.capacity if policy_vault != NULL else 0} sessions is " \
             "full: answering 503 (maxSessions)"
     if cause == TROUBLE_FILE:
         return f"{telling_file}: answering 503"

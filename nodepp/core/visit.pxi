@@ -1,13 +1,9 @@
 # core/visit.pxi — whose session does a request bring?
-#   Owns:  the policy of sessions; from cookie to slot; ids that lead nowhere
-#   Uses:  limits, scan, sigbus, tables, vault, parser, snapshot, ident, session, expiry, request,
-#          cookie, headers, locate, store, suspect, parting
+#   Owns:  from cookie to slot; ids that lead nowhere; sessions found to be over
+#   Uses:  limits, scan, tables, vault, parser, snapshot, ident, session, request, cookie, locate,
+#          policy, suspect
 #   Never: what a session holds
 #   Holds: what a connection remembers is a hint: the cookie of each request decides
-
-cdef enum:
-    VISIT_ANONYMOUS = 0                # which of the two cookies
-    VISIT_LOGIN = 1
 
 cdef struct visit_t:                   # what was found for a request
     uint64_t number                    # of that request
@@ -18,86 +14,30 @@ cdef struct visit_t:                   # what was found for a request
     bint forged                        # one of them was never made here
     bint guessed                       # and looks as if it had been
 
+cdef struct visit_over_t:
+    uint32_t slot
+    uint8_t id[VAULT_ID_SIZE]
+
 cdef struct visit_shown_t:             # what a request shows
     uint64_t number                    # of that request; 0: what is here points nowhere
-    cookies_t cookies[2]               # by VISIT_
-    int first                          # whose first one is an id in form: VISIT_, -1: none is
+    cookies_t cookies[2]               # by POLICY_
+    int first                          # whose first one is an id in form: POLICY_, -1: none is
     uint8_t whole[IDENT_WHOLE_SIZE]
 
-cdef struct visit_policy_t:
-    bint bind_agent
-    bint for_bots
-    bint secure
-    bint hears_start                   # somebody wants to know
-    bint hears_stop
-    bint hears_login
-    bint hears_logout
-
-cdef SessionTable visit_table          # None: the engine has no sessions
-cdef vault_t* visit_vault              # its memory
-cdef visit_policy_t visit_policy
-cdef cookie_name_t visit_name[2]       # by VISIT_
 cdef visit_t visit_now                 # of the request being answered
 cdef visit_shown_t visit_shown         # its cookies, once they were looked for
 cdef const uint8_t* visit_guess[2 * COOKIE_MATCH_MAX]     # ids of it that were never issued
 cdef int visit_guess_count
 cdef bint visit_warm                   # the request before this one has used its session
-cdef uint32_t* visit_connection        # by slot: who used it last in this process, a hint
-cdef uint8_t* visit_scratch            # data of one session; one owner at a time
+cdef visit_over_t visit_over[2 * COOKIE_MATCH_MAX]     # found to be over while looking
+cdef int visit_over_count
 
 
-cdef int visit_open_room(SessionTable table, dict settings, host) except -1:
-    """Takes the settings of an engine that opens."""
-    global visit_table, visit_vault, visit_scratch, visit_connection, vault_in_use
-    global visit_warm, parting_noted_count, parting_behind
-    events = getattr(host, "session_events", frozenset())
+cdef void visit_open() noexcept:
+    global visit_warm, visit_over_count
     visit_now.number = visit_shown.number = 0
     visit_warm = False
-    parting_noted_count = 0
-    parting_behind = False
-    expiry_open()
-    sigbus_install()
-    visit_policy.bind_agent = settings.get("session_bind_agent", True)
-    visit_policy.for_bots = settings.get("sessions_for_bots", False)
-    visit_policy.secure = settings.get("secure_cookies", False)
-    visit_policy.hears_start = "start" in events
-    visit_policy.hears_stop = "stop" in events
-    visit_policy.hears_login = "login" in events
-    visit_policy.hears_logout = "logout" in events
-    visit_set_name(VISIT_ANONYMOUS, settings.get("session_cookie", "as"))
-    visit_set_name(VISIT_LOGIN, settings.get("login_cookie", "ls"))
-    if table is None:
-        return 0
-    visit_vault = vault_in_use = store_open(table)
-    visit_table = table
-    visit_scratch = <uint8_t*>malloc(visit_vault.data_size)
-    visit_connection = <uint32_t*>calloc(visit_vault.capacity, sizeof(uint32_t))
-    if visit_scratch == NULL or visit_connection == NULL:
-        raise MemoryError("no room for what belongs to sessions")
-    session_set_timeouts(
-        visit_vault, settings.get("session_timeout_s", 600),
-        settings.get("session_auth_timeout_s", 1800), settings.get("session_keep_s", 30 * 86400),
-        settings.get("session_lifetime_s", 30 * 86400))
-    return 0
-
-
-cdef void visit_close_room() noexcept:
-    global visit_table, visit_vault, visit_scratch, visit_connection, vault_in_use
-    visit_table = None
-    visit_vault = vault_in_use = NULL
-    free(visit_scratch)
-    free(visit_connection)
-    visit_scratch = NULL
-    visit_connection = NULL
-
-
-cdef int visit_set_name(int which, name) except -1:
-    cdef bytes text = ("__Host-" + name if visit_policy.secure else name).encode("ascii", "replace")
-    if not text or len(text) >= COOKIE_NAME_SIZE_MAX or not headers_all_of(text, SCAN_TOKEN):
-        raise ValueError(f"{name!r} cannot be the name of a cookie")
-    memcpy(visit_name[which].text, <const char*>text, len(text))
-    visit_name[which].size = len(text)
-    return 0
+    visit_over_count = 0
 
 
 cdef inline int visit_of(connection_t* c, const request_t* r, uint64_t number,
@@ -112,7 +52,7 @@ cdef inline int visit_of(connection_t* c, const request_t* r, uint64_t number,
     visit_look(c, r, found)
     visit_now = found[0]
     if unlikely_(found.guessed) and found.slot < 0:
-        suspect_count(c)
+        suspect_count(c, visit_guess, visit_guess_count)
     return 0
 
 
@@ -127,13 +67,13 @@ cdef int visit_look(connection_t* c, const request_t* r, visit_t* found) except 
     found.slot = -1
     found.shown = 0
     found.forged = found.guessed = False
-    if visit_vault == NULL:
+    if policy_vault == NULL:
         return 0
     if visit_shown.number != found.number:
         visit_read(r, found.number)
     shown = visit_shown
     visit_shown.number = 0             # a stream may look again when the head lies elsewhere
-    for which in range(VISIT_LOGIN, -1, -1):
+    for which in range(POLICY_LOGIN, -1, -1):
         if shown.cookies[which].count:
             found.shown |= <uint8_t>(1 << which)
             if visit_try_all(c, r, &shown, which, found):
@@ -143,13 +83,13 @@ cdef int visit_look(connection_t* c, const request_t* r, visit_t* found) except 
 
 cdef void visit_read(const request_t* r, uint64_t number) noexcept nogil:
     """Finds the cookies, and reads the one that counts first."""
-    cdef int which = VISIT_LOGIN
+    cdef int which = POLICY_LOGIN
     cdef const cookie_t* cookie
     visit_shown.number = number
     visit_shown.first = -1
-    cookie_find(r, visit_name, 2, visit_shown.cookies)
+    cookie_find(r, policy_name, 2, visit_shown.cookies)
     if visit_shown.cookies[which].count == 0:
-        which = VISIT_ANONYMOUS
+        which = POLICY_ANONYMOUS
     cookie = &visit_shown.cookies[which].found[0]
     if visit_shown.cookies[which].count and cookie.size == IDENT_TEXT_SIZE \
             and ident_decode(cookie.at, IDENT_TEXT_SIZE, visit_shown.whole):
@@ -163,15 +103,15 @@ cdef void visit_ahead(const request_t* r, uint64_t number) noexcept nogil:
     cdef uint32_t slot
     visit_read(r, number)
     if visit_shown.first >= 0:
-        slot = ident_place(visit_vault, visit_shown.whole)
-        if slot < visit_vault.capacity:
-            vault_expect(visit_vault, slot)
+        slot = ident_place(policy_vault, visit_shown.whole)
+        if slot < policy_vault.capacity:
+            vault_expect(policy_vault, slot)
 
 
 cdef inline void visit_expected(bint used) noexcept nogil:
     """The next request will do as this one did."""
     global visit_warm
-    visit_warm = used and visit_vault != NULL
+    visit_warm = used and policy_vault != NULL
     visit_shown.number = 0
 
 
@@ -188,7 +128,7 @@ cdef bint visit_try_all(connection_t* c, const request_t* r, const visit_shown_t
             found.forged = True
             continue
         if visit_try(c, r, cookie, id, found):
-            session_touch(visit_vault, <uint32_t>found.slot, vault_now_s(visit_vault))
+            session_touch(policy_vault, <uint32_t>found.slot, vault_now_s(policy_vault))
             return True
     return False
 
@@ -196,7 +136,7 @@ cdef bint visit_try_all(connection_t* c, const request_t* r, const visit_shown_t
 cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie,
                     const uint8_t* id, visit_t* found) except -1:
     """Is this the id of a live session, and is it this browser's?"""
-    cdef vault_t* v = visit_vault
+    cdef vault_t* v = policy_vault
     cdef int64_t slot
     cdef uint32_t version = visit_find(c, id, &slot)
     if unlikely_(version == 0):
@@ -205,7 +145,7 @@ cdef bint visit_try(connection_t* c, const request_t* r, const cookie_t* cookie,
             visit_note_guess(cookie.at)
         return False
     if unlikely_(session_is_over(v, <uint32_t>slot, version, vault_now_s(v))):
-        parting_note(<uint32_t>slot, id)
+        visit_note_over(<uint32_t>slot, id)
         return False
     if unlikely_(v.heads[slot].agent != visit_agent(r)):
         return False
@@ -227,13 +167,13 @@ cdef inline void visit_meet(connection_t* c, uint32_t slot) noexcept nogil:
     """Connection and session know of each other from now on."""
     if c.session_slot != <int32_t>slot:
         c.session_slot = <int32_t>slot
-        visit_connection[slot] = tables_slot(c)
+        policy_connection[slot] = tables_slot(c)
 
 
 cdef uint32_t visit_find(const connection_t* c, const uint8_t* id, int64_t* slot) noexcept nogil:
     """The version and the slot of a live session, 0 if there is none: where its cookie says, where
     this connection's last one was, or where the index knows it."""
-    cdef vault_t* v = visit_vault
+    cdef vault_t* v = policy_vault
     cdef uint32_t version = 0
     slot[0] = ident_place(v, id)
     if likely_(slot[0] < v.capacity):
@@ -254,15 +194,15 @@ cdef uint32_t visit_agent(const request_t* r) noexcept:
     cdef const field_t* field
     cdef const host_t* site
     cdef bint several = locate_snapshot is not None and locate_snapshot.host_count > 1
-    cdef uint64_t hash = visit_vault.agent_salt
-    if not several and not visit_policy.bind_agent:
+    cdef uint64_t hash = policy_vault.agent_salt
+    if not several and not policy.bind_agent:
         return 0
     if several:
         # Mixed before the browser comes in: nobody can choose one that makes up for the site.
         site = snapshot_host(locate_snapshot, r.data + r.head.host_start, r.head.host_size)
         hash = visit_mix(hash ^ scan_hash(<const uint8_t*>PyBytes_AS_STRING(<object>site.name),
                                           PyBytes_GET_SIZE(<object>site.name)))
-    if visit_policy.bind_agent:
+    if policy.bind_agent:
         field = request_find_field(r, <const uint8_t*>b"user-agent", 10)
         if field != NULL:
             hash ^= scan_hash(r.data + field.value_start, field.value_size)
@@ -284,5 +224,14 @@ cdef int visit_level(const visit_t* visit) noexcept:
         return 0
     if not visit.version & VAULT_LOGGED:
         return 1
-    version = session_read(visit_vault, <uint32_t>visit.slot, visit.id, &copy, NULL, NULL)
+    version = session_read(policy_vault, <uint32_t>visit.slot, visit.id, &copy, NULL, NULL)
     return copy.level if version & VAULT_LOGGED else 1 if version else 0
+
+
+cdef void visit_note_over(uint32_t slot, const uint8_t* id) noexcept nogil:
+    """It will be ended when what the request brings is known: a hook may ask for its session."""
+    global visit_over_count
+    if visit_over_count < 2 * COOKIE_MATCH_MAX:
+        visit_over[visit_over_count].slot = slot
+        memcpy(visit_over[visit_over_count].id, id, VAULT_ID_SIZE)
+        visit_over_count += 1

@@ -255,7 +255,7 @@ def _members_of(
     """
     members: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        if base is session or base is object:
+        if base in session.__mro__:
             continue                                # Session: so that type checkers know login()
         for name, value in vars(base).items():
             if name in _DROPPED or name in names or name.startswith("__annot"):
