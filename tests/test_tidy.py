@@ -153,11 +153,11 @@ def without_comments(text: str) -> str:
 
 
 def header_of(path: Path) -> dict[str, str]:
-    """The contract at the head of a part: Owns, Uses, Never, Holds."""
+    """The contract at the head of a part: Prefix, Owns, Uses, Never, Holds."""
     fields: dict[str, str] = {}
     last = ""
     for line in path.read_text().splitlines()[1:]:
-        match = re.match(r"#   (Owns|Uses|Prefix|Never|Holds): *(.*)", line)
+        match = re.match(r"#   (Prefix|Owns|Uses|Never|Holds): *(.*)", line)
         if match:
             last = match[1]
             fields[last] = match[2]
@@ -174,8 +174,8 @@ def uses_of(path: Path) -> set[str]:
 
 
 def prefix_of(path: Path) -> str:
-    """What the names of a part begin with: its own name, unless its header says another."""
-    return header_of(path).get("Prefix", path.stem)
+    """What the names of a part begin with. The doors for the tests are one room in three files."""
+    return "probe" if is_beside(path.stem) else header_of(path).get("Prefix", "")
 
 
 def definitions(path: Path) -> set[str]:
@@ -279,8 +279,16 @@ def uses(owners: dict[str, str]) -> dict[str, dict[str, set[str]]]:
 def test_part_opens_with_its_contract(path: Path) -> None:
     first = path.read_text().split("\n", 1)[0]
     assert re.fullmatch(rf"# core/{path.stem}\.pxi — \S.*", first)
-    named = [field for field in header_of(path) if field != "Prefix"]
-    assert named == ["Owns", "Uses", "Never", "Holds"]
+    prefix = [] if is_beside(path.stem) else ["Prefix"]
+    assert list(header_of(path)) == [*prefix, "Owns", "Uses", "Never", "Holds"]
+
+
+def test_prefixes_are_unique_and_none_is_the_beginning_of_another() -> None:
+    prefixes = sorted(prefix_of(path) for path in PARTS if not is_beside(path.stem))
+    assert all(re.fullmatch(r"[a-z]+", prefix) for prefix in prefixes)
+    # Sorted, a beginning stands right before one that begins with it.
+    clashes = [(one, two) for one, two in zip(prefixes, prefixes[1:]) if two.startswith(one)]
+    assert not clashes
 
 
 def test_contents_have_each_part_once_on_a_floor_and_lower_floors_first() -> None:

@@ -1,4 +1,5 @@
 # core/accesslog.pxi — one line per answered request
+#   Prefix: accesslog
 #   Owns:  the three formats, the buffer in which lines wait to be written together, and what
 #          becomes of them when they cannot be
 #   Uses:  scan, clock, pulse, fork, tables, parser, request

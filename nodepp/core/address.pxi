@@ -1,4 +1,5 @@
 # core/address.pxi — is this peer on a list?
+#   Prefix: address
 #   Owns:  addresses as 16 bytes, IPv4 among them; class AddressList; the lists in force
 #   Uses:  transport
 #   Never: reading a file; what becomes of a peer

@@ -1,4 +1,5 @@
 # core/admit.pxi — may this request be answered, and whose is it?
+#   Prefix: admit
 #   Owns:  access rules asked before files and routes; the way to the login page; forged requests;
 #          the 429 of an address that guesses
 #   Uses:  scan, tables, vault, address, parser, response, guess, rules, request, connection,

@@ -1,4 +1,5 @@
 # core/alter.pxi — what a handler writes into a session
+#   Prefix: alter
 #   Owns:  setting and deleting keys and fields, and whether they fit
 #   Uses:  limits, state, store, packing, record, loaded, entry
 #   Never: the table: it is written when the request is settled

@@ -1,4 +1,5 @@
 # core/answer.pxi — the answer while a handler makes it
+#   Prefix: answer
 #   Owns:  answer_t's Python side: status, type and field lines; class Response
 #   Uses:  limits, headers
 #   Never: sending

@@ -1,4 +1,5 @@
 # core/asked.pxi — which codings, conditions and ranges does a request ask for?
+#   Prefix: asked
 #   Owns:  the fields that matter to a public file, found in one pass
 #   Uses:  limits, parser, negotiate, precondition, statics, request
 #   Never: what is answered

@@ -1,4 +1,5 @@
 # core/audit.pxi — is a table of sessions sound?
+#   Prefix: audit
 #   Owns:  walking index and slots, and saying what is not as it must be
 #   Uses:  vault, ident, index, wheel, session
 #   Never: mending it

@@ -1,4 +1,5 @@
 # core/body.pxi — the content of a request that did not arrive whole with its head
+#   Prefix: body
 #   Owns:  collecting it, by length or by chunks, in memory and past `spool_size` in a file
 #   Uses:  limits, trouble, memory, chunk, multipart
 #   Never: what the content means

@@ -1,4 +1,5 @@
 # core/calendar.pxi — which moment does this date name?
+#   Prefix: calendar
 #   Owns:  reading the three forms of HTTP-date, RFC 9110 §5.6.7
 #   Uses:  scan
 #   Never: the present, but for the century of a two-digit year

@@ -1,8 +1,8 @@
 # core/callbacks.pxi — what the core asks of Python
+#   Prefix: callback
 #   Owns:  the host object and its encoders; the error log; exceptions of user code, of which those
 #          that end the program wait for the end of the turn
 #   Uses:  pulse, fork
-#   Prefix: callback
 #   Never: what comes of a request
 #   Holds: a host that fails takes no answer with it
 

@@ -1,4 +1,5 @@
 # core/child.pxi — what a fork leaves to a child of the engine: nothing
+#   Prefix: child
 #   Owns:  which rooms hold descriptors and threads; what an engine of the child's own needs
 #   Uses:  fork, tables, poller, readahead, output, listener, request, accesslog, connection,
 #          callbacks, current, roster, personal, context, pool, dispatch, timer, reader, watchdog,

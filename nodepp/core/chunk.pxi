@@ -1,4 +1,5 @@
 # core/chunk.pxi — where does a chunked body end, and what is in it?
+#   Prefix: chunk
 #   Owns:  the chunked coding of RFC 9112 §7.1, byte by byte, with its extensions and trailers
 #   Uses:  limits, scan
 #   Never: where the content goes

@@ -1,4 +1,5 @@
 # core/clock.pxi — what time is it, this turn?
+#   Prefix: clock
 #   Owns:  monotonic and wall time, read once a turn; the ready-made Server and Date lines
 #   Uses:  scan
 #   Never: a system call per request, except for the access log

@@ -1,4 +1,5 @@
 # core/connection.pxi — a slot's life: what it waits for, what it keeps, how it ends
+#   Prefix: connection
 #   Owns:  states and their deadlines, input cut into requests, flushing, closing
 #   Uses:  limits, clock, memory, tables, deadline, poller, transport, output, parser, body,
 #          request, accesslog

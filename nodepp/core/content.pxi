@@ -1,4 +1,5 @@
 # core/content.pxi — the content of a request as Python objects
+#   Prefix: content
 #   Owns:  reading a body back, from memory or its file; forms, urlencoded and multipart
 #   Uses:  limits, parser, multipart, form, request, state
 #   Never: collecting it; that is over

@@ -1,4 +1,5 @@
 # core/context.pxi — the request as a handler sees it
+#   Prefix: context
 #   Owns:  class Request: what was asked, made into Python objects only when looked at
 #   Uses:  limits, scan, escape, transport, output, format, target, form, request, callbacks, state,
 #          current, visitor, headers, answer, reply, content, locate, personal
@@ -182,14 +183,14 @@ cdef class Request(RequestState):
     @property
     def device(self) -> str:
         """"desktop", "tablet" or "mobile", by the User-Agent."""
-        return visitor_device(headers_value(state_live(self), b"user-agent", 10, ""))
+        return agent_device(headers_value(state_live(self), b"user-agent", 10, ""))
 
     @property
     def is_bot(self) -> bool:
         """True for crawlers and scanners, by User-Agent and From."""
         cdef request_t* r = state_live(self)
-        return visitor_is_bot(headers_value(r, b"user-agent", 10, ""),
-                              headers_value(r, b"from", 4, ""))
+        return agent_is_bot(headers_value(r, b"user-agent", 10, ""),
+                            headers_value(r, b"from", 4, ""))
 
     # Whose it is
 
@@ -266,7 +267,7 @@ cdef class Request(RequestState):
         elif not PyUnicode_Check(text):
             raise TypeError(f"out_raw() takes str or bytes, not {type(text).__name__}")
         else:
-            format_render(<str>text, nodepp_tuple_items(args), PyTuple_GET_SIZE(args), False)
+            printf_render(<str>text, nodepp_tuple_items(args), PyTuple_GET_SIZE(args), False)
 
     def out_clear(self) -> None:
         """Forgets what out() has appended so far."""

@@ -1,4 +1,5 @@
 # core/cookie.pxi — the cookies that carry an id
+#   Prefix: cookie
 #   Owns:  finding them in a head without making any Python object
 #   Uses:  parser, request
 #   Never: what the value means

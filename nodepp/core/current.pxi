@@ -1,4 +1,5 @@
 # core/current.pxi — which request is being handled?
+#   Prefix: current
 #   Owns:  the current Request
 #   Uses:  state
 #   Never: what is called for a request

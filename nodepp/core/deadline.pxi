@@ -1,4 +1,5 @@
 # core/deadline.pxi — whose time is up?
+#   Prefix: deadline
 #   Owns:  a wheel of buckets of 128 ms; each slot is in one of them at most
 #   Uses:  clock, tables
 #   Never: what happens to whom the time has run out

@@ -1,4 +1,5 @@
 # core/decimal.pxi — which digits has this double?
+#   Prefix: decimal
 #   Owns:  doubles of everyday size → decimal digits, rounded exactly
 #   Uses:  scan
 #   Never: Python objects, signs

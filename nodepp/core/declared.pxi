@@ -1,4 +1,5 @@
 # core/declared.pxi — sessions whose fields an application has declared
+#   Prefix: declared
 #   Owns:  class SessionField: a field as an attribute
 #   Uses:  state, record, loaded, alter
 #   Never: how a record is laid out

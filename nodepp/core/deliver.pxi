@@ -1,4 +1,5 @@
 # core/deliver.pxi — a public file as the answer to GET or HEAD
+#   Prefix: deliver
 #   Owns:  200, 206, 304, 301, and why it is 406, 412 or 416
 #   Uses:  limits, scan, clock, tables, file, output, response, precondition, ranges, statics,
 #          request, callbacks, current, finish, asked, failure, telling

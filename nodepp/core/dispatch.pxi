@@ -1,4 +1,5 @@
 # core/dispatch.pxi — who answers, and what becomes of the result
+#   Prefix: dispatch
 #   Owns:  file or route or fallback; calling the handler; turning its result into an answer
 #   Uses:  limits, fork, tables, output, parser, response, statics, rules, request, connection,
 #          callbacks, current, route, freeze, locate, visit, suspect, parting, finish, context,

@@ -1,4 +1,5 @@
 # core/download.pxi — a file from the disk, while the disk takes its time
+#   Prefix: download
 #   Owns:  the state READING_AHEAD: how a connection gets into it and out again
 #   Uses:  limits, clock, tables, deadline, poller, file, readahead, output, connection, callbacks,
 #          loop

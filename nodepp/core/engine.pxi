@@ -1,4 +1,5 @@
 # core/engine.pxi — the engine as Python holds it
+#   Prefix: engine
 #   Owns:  class Engine: settings into limits, opening and closing all rooms in order, figures
 #   Uses:  limits, scan, clock, pulse, fork, memory, tables, deadline, poller, transport, readahead,
 #          output, address, body, snapshot, listener, rules, accesslog, connection, queue,

@@ -1,4 +1,5 @@
 # core/entry.pxi — a session begins and ends
+#   Prefix: entry
 #   Owns:  beginning one, logging in and out
 #   Uses:  clock, vault, ident, session, callbacks, state, policy, store, loaded, visit, parting
 #   Never: writing a login into the table; that is done when the request is settled

@@ -1,4 +1,5 @@
 # core/escape.pxi — how does a str become HTML?
+#   Prefix: escape
 #   Owns:  the five entities; str → UTF-8, escaped or not, into memory that has the room;
 #          Raw, raw(), html_escape()
 #   Uses:  nothing

@@ -1,4 +1,5 @@
 # core/expiry.pxi — which sessions are over, and which gives way to another?
+#   Prefix: expiry
 #   Owns:  finding those that are over; the anonymous sessions that have been idle longest
 #   Uses:  clock, lock, vault, wheel, session, mend
 #   Never: ending a session: whoever asks may have to tell others of it first

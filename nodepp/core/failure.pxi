@@ -1,4 +1,5 @@
 # core/failure.pxi — answers that no handler gives: pages of errors
+#   Prefix: failure
 #   Owns:  the page for a status; what becomes of an exception; the engine's own line of text
 #   Uses:  pulse, fork, tables, output, response, request, connection, callbacks, state, current,
 #          settle, pool, result

@@ -1,4 +1,5 @@
 # core/fastcall.pxi — doors passed too often for the usual way in
+#   Prefix: fastcall
 #   Owns:  Request.out and Response(...) as the interpreter's quickest calls
 #   Uses:  limits, output, format, answer, state, context, current, reply
 #   Never: another meaning than the methods they stand for
@@ -48,7 +49,7 @@ cdef int fastcall_out "fastcall_out"(object req, PyObject** args, Py_ssize_t cou
         raise TypeError("out() takes a text (str) and the values of its format")
     if output.body_start == 0 or current_request != <PyObject*>req:
         reply_begin_out(request)
-    return format_render(<str><object>args[0], args + 1, count - 1, request.html)
+    return printf_render(<str><object>args[0], args + 1, count - 1, request.html)
 
 
 cdef PyObject* fastcall_response "fastcall_response"(

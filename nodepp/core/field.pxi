@@ -1,4 +1,5 @@
 # core/field.pxi — which field lines rule the message itself?
+#   Prefix: field
 #   Owns:  Host, Content-Length, Transfer-Encoding, Connection, Expect: what they say, once
 #   Uses:  limits, scan, parser, target
 #   Never: fields that only the application reads

@@ -1,4 +1,5 @@
 # core/file.pxi — a large file that is being sent from the disk
+#   Prefix: file
 #   Owns:  class File: the descriptor, what it was like when it was opened, which of it is cached
 #   Uses:  fork
 #   Never: its name; sockets

@@ -1,4 +1,5 @@
 # core/finish.pxi — what the answers of handlers have in common
+#   Prefix: finish
 #   Owns:  status, type and field lines into the head; private caching; booking an answer
 #   Uses:  limits, tables, response, request, accesslog, connection, state, reply, settle
 #   Never: the body

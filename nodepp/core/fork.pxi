@@ -1,4 +1,5 @@
 # core/fork.pxi — is this still the process that serves?
+#   Prefix: fork
 #   Owns:  the hooks of fork, what they have seen; which descriptors of Python's are the server's;
 #          the dispositions of signals from before the server; the end of a child
 #   Uses:  limits

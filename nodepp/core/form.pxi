@@ -1,4 +1,5 @@
 # core/form.pxi — what did the visitor fill in?
+#   Prefix: form
 #   Owns:  MultiDict, RequestError; urlencoded text → MultiDict; the parts of a multipart body →
 #          fields and files
 #   Uses:  limits, scan, multipart, upload

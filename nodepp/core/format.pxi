@@ -1,4 +1,5 @@
 # core/format.pxi — what does `req.out(text, *args)` write?
+#   Prefix: printf
 #   Owns:  the formats of `out`: parsing them, converting what is asked for, their errors
 #   Uses:  limits, scan, decimal, escape, output
 #   Never: the head, the socket; a temporary object for a str or an int
@@ -6,15 +7,15 @@
 #          where it was; no pointer into the output outlives a call that can run Python code
 
 cdef enum:
-    FORMAT_LEFT = 1          # "-"
-    FORMAT_ZERO = 2          # "0"
-    FORMAT_PLUS = 4          # "+"
-    FORMAT_SPACE = 8         # " "
-    FORMAT_WIDTH_MAX = 4096  # characters of a width or a precision; over: ValueError
-    FORMAT_SLICE = 1024      # characters encoded between two looks at the room
-    FORMAT_SLACK = 256       # bytes of room asked for at first, per argument: most fit
+    PRINTF_LEFT = 1          # "-"
+    PRINTF_ZERO = 2          # "0"
+    PRINTF_PLUS = 4          # "+"
+    PRINTF_SPACE = 8         # " "
+    PRINTF_WIDTH_MAX = 4096  # characters of a width or a precision; over: ValueError
+    PRINTF_SLICE = 1024      # characters encoded between two looks at the room
+    PRINTF_SLACK = 256       # bytes of room asked for at first, per argument: most fit
 
-cdef struct format_spec_t:
+cdef struct printf_spec_t:
     uint8_t flags
     char conversion
     int width        # characters, 0: none
@@ -22,17 +23,17 @@ cdef struct format_spec_t:
 
 # `start` is the output's end as the output knows it, `at` where the next byte goes, `end` the
 # end of the room. The other two say where in the format we are, for messages.
-cdef struct format_writer_t:
+cdef struct printf_writer_t:
     char* start
     char* at
     char* end
     const char* format
     const char* percent
 
-ctypedef int (*format_quiet_t)(str, PyObject**, Py_ssize_t, bint) noexcept
+ctypedef int (*printf_quiet_t)(str, PyObject**, Py_ssize_t, bint) noexcept
 
 
-cdef int format_render(str text, PyObject** args, Py_ssize_t arg_count, bint html) except -1:
+cdef int printf_render(str text, PyObject** args, Py_ssize_t arg_count, bint html) except -1:
     """Appends `text` to the output as UTF-8; with arguments it is a format.
 
     Formats are %s %d %i %u %x %f %c and %%, with the flags, width and precision that they have
@@ -44,76 +45,76 @@ cdef int format_render(str text, PyObject** args, Py_ssize_t arg_count, bint htm
     cdef size_t mark = output.used
     # Called as if it could not raise: -1 comes back with the exception set, and the output's end
     # is restored without the 4 ns that a try costs each call that goes well.
-    if (<format_quiet_t>format_run)(text, args, arg_count, html) < 0:
+    if (<printf_quiet_t>printf_run)(text, args, arg_count, html) < 0:
         output.used = mark
         return -1
     return 0
 
 
-cdef int format_run(str text, PyObject** args, Py_ssize_t arg_count, bint html) except -1:
+cdef int printf_run(str text, PyObject** args, Py_ssize_t arg_count, bint html) except -1:
     """Copies the literals and hands each conversion to the one that writes it.
 
     The text is parsed each time. A cache of parsed texts by identity saved 2 of the 22 ns that
     "<tr><td>%d</td><td>%s</td></tr>" takes and 9 of 40 with four conversions, for a table that
     keeps texts alive and must not be changed by what an argument's __str__ writes: not worth it.
     """
-    cdef format_writer_t writer
-    cdef format_spec_t spec
+    cdef printf_writer_t writer
+    cdef printf_spec_t spec
     cdef Py_ssize_t size
     cdef Py_ssize_t arg_index = 0
-    cdef const char* at = format_utf8(text, &size)
+    cdef const char* at = printf_utf8(text, &size)
     cdef const char* end = at + size
     cdef object value
-    writer.start = writer.at = output_reserve(size + FORMAT_SLACK * arg_count)
+    writer.start = writer.at = output_reserve(size + PRINTF_SLACK * arg_count)
     if arg_count == 0:
         memcpy(writer.at, at, size)
         output_advance(size)
         return 0
-    writer.end = writer.start + size + FORMAT_SLACK * arg_count
+    writer.end = writer.start + size + PRINTF_SLACK * arg_count
     writer.format = at
     while True:
-        format_room(&writer, end - at + 8)
-        writer.percent = format_literal(&writer, at, end)
+        printf_room(&writer, end - at + 8)
+        writer.percent = printf_literal(&writer, at, end)
         if writer.percent == end:
             break
         at = writer.percent + 1
         # Fast path: removing it changes no answer. A bare %s of a str, a bare %d of an int.
         if at < end and arg_index < arg_count:
             if at[0] == c's' and PyUnicode_CheckExact(<object>args[arg_index]):
-                format_put_str(&writer, <object>args[arg_index], 0,
+                printf_put_str(&writer, <object>args[arg_index], 0,
                                PyUnicode_GET_LENGTH(<object>args[arg_index]), html)
                 at += 1
                 arg_index += 1
                 continue
             if at[0] == c'd' and PyLong_CheckExact(<object>args[arg_index]) \
-                    and format_put_small(&writer, <object>args[arg_index]):
+                    and printf_put_small(&writer, <object>args[arg_index]):
                 at += 1
                 arg_index += 1
                 continue
-        at = format_parse(&writer, at, end, &spec)
+        at = printf_parse(&writer, at, end, &spec)
         if spec.conversion == c'%':
-            format_put(&writer, b"%", 1)
+            printf_put(&writer, b"%", 1)
             continue
         if arg_index == arg_count:
-            format_fail(&writer, TypeError,
+            printf_fail(&writer, TypeError,
                         f"no argument for %{chr(spec.conversion)}, {arg_count} given")
         value = <object>args[arg_index]
         arg_index += 1
         if spec.conversion == c's':
-            format_put_value(&writer, &spec, value, html)
+            printf_put_value(&writer, &spec, value, html)
         elif spec.conversion == c'f':
-            format_put_float(&writer, &spec, value)
+            printf_put_float(&writer, &spec, value)
         elif spec.conversion == c'c':
-            format_put_character(&writer, &spec, value, html)
+            printf_put_character(&writer, &spec, value, html)
         else:
-            format_put_integer(&writer, &spec, value)
+            printf_put_integer(&writer, &spec, value)
     if arg_index < arg_count:
-        format_fail(&writer, TypeError, f"{arg_count} arguments given, {arg_index} taken")
+        printf_fail(&writer, TypeError, f"{arg_count} arguments given, {arg_index} taken")
     output_advance(writer.at - writer.start)
     return 0
 
 
-cdef inline const char* format_utf8(str text, Py_ssize_t* size) except NULL:
+cdef inline const char* printf_utf8(str text, Py_ssize_t* size) except NULL:
     """The UTF-8 of a text, which the text owns. One that is not ASCII keeps it once it is made:
     texts of `out` are literals mostly, encoded at their first use only."""
     if text is None:
@@ -124,7 +125,7 @@ cdef inline const char* format_utf8(str text, Py_ssize_t* size) except NULL:
     return PyUnicode_AsUTF8AndSize(text, size)
 
 
-cdef inline const char* format_literal(format_writer_t* writer, const char* at,
+cdef inline const char* printf_literal(printf_writer_t* writer, const char* at,
                                        const char* end) noexcept nogil:
     """Copies the text up to the next "%", which it gives, or to the end. There is room for all
     of it and 8 bytes more. Literals are short: two calls into libc each would cost more."""
@@ -147,21 +148,21 @@ cdef inline const char* format_literal(format_writer_t* writer, const char* at,
     return at
 
 
-cdef const char* format_parse(format_writer_t* writer, const char* at, const char* end,
-                              format_spec_t* spec) except NULL:
+cdef const char* printf_parse(printf_writer_t* writer, const char* at, const char* end,
+                              printf_spec_t* spec) except NULL:
     """Reads one conversion, of which `at` is the byte after "%", and gives where it ends."""
     cdef int* number
-    memset(spec, 0, sizeof(format_spec_t))
+    memset(spec, 0, sizeof(printf_spec_t))
     spec.precision = -1
     while at < end:
         if at[0] == c'-':
-            spec.flags |= FORMAT_LEFT
+            spec.flags |= PRINTF_LEFT
         elif at[0] == c'0':
-            spec.flags |= FORMAT_ZERO
+            spec.flags |= PRINTF_ZERO
         elif at[0] == c'+':
-            spec.flags |= FORMAT_PLUS
+            spec.flags |= PRINTF_PLUS
         elif at[0] == c' ':
-            spec.flags |= FORMAT_SPACE
+            spec.flags |= PRINTF_SPACE
         else:
             break
         at += 1
@@ -169,8 +170,8 @@ cdef const char* format_parse(format_writer_t* writer, const char* at, const cha
     while at < end:
         if c'0' <= at[0] <= c'9':
             number[0] = number[0] * 10 + (at[0] - 48)
-            if number[0] > FORMAT_WIDTH_MAX:
-                format_fail(writer, ValueError, f"more than {FORMAT_WIDTH_MAX} characters wide")
+            if number[0] > PRINTF_WIDTH_MAX:
+                printf_fail(writer, ValueError, f"more than {PRINTF_WIDTH_MAX} characters wide")
         elif at[0] == c'.' and number == &spec.width:
             number = &spec.precision
             number[0] = 0
@@ -180,16 +181,16 @@ cdef const char* format_parse(format_writer_t* writer, const char* at, const cha
     while at < end and at[0] == c'l':
         at += 1
     if at == end:
-        format_fail(writer, ValueError, "the conversion is cut off by the end of the text")
+        printf_fail(writer, ValueError, "the conversion is cut off by the end of the text")
     spec.conversion = at[0]
     at += 1
     if memchr(b"sdiuxfc%", spec.conversion, 8) == NULL:
-        format_fail(writer, ValueError, "there is no conversion "
+        printf_fail(writer, ValueError, "there is no conversion "
                     + writer.percent[:at - writer.percent].decode("utf-8", "replace"))
     return at
 
 
-cdef int format_fail(format_writer_t* writer, kind, str what) except -1:
+cdef int printf_fail(printf_writer_t* writer, kind, str what) except -1:
     """Raises `kind`, naming the format and the character position of its conversion."""
     cdef bytes before = writer.format[:writer.percent - writer.format]
     cdef str shown = (<const char*>writer.format).decode("utf-8", "replace")
@@ -200,17 +201,17 @@ cdef int format_fail(format_writer_t* writer, kind, str what) except -1:
 
 # What writes. Each asks for the room it needs, for the first guess may not suffice.
 
-cdef inline int format_room(format_writer_t* writer, size_t size) except -1:
+cdef inline int printf_room(printf_writer_t* writer, size_t size) except -1:
     """Makes sure that `size` bytes can be written at `writer.at`."""
-    # "<=": after format_commit() there is no room, and it must be asked for even if size is 0.
+    # "<=": after printf_commit() there is no room, and it must be asked for even if size is 0.
     if unlikely_(<size_t>(writer.end - writer.at) <= size):
-        format_commit(writer)
-        writer.start = writer.at = output_reserve(size + FORMAT_SLACK)
-        writer.end = writer.start + size + FORMAT_SLACK
+        printf_commit(writer)
+        writer.start = writer.at = output_reserve(size + PRINTF_SLACK)
+        writer.end = writer.start + size + PRINTF_SLACK
     return 0
 
 
-cdef void format_commit(format_writer_t* writer) noexcept:
+cdef void printf_commit(printf_writer_t* writer) noexcept:
     """Tells the output what was written, and forgets the room: so before any call that may run
     Python code, which may itself write, or move the output."""
     if writer.at != writer.start:
@@ -218,53 +219,53 @@ cdef void format_commit(format_writer_t* writer) noexcept:
     writer.start = writer.at = writer.end = NULL
 
 
-cdef inline int format_put(format_writer_t* writer, const char* text, size_t size) except -1:
-    format_room(writer, size)
+cdef inline int printf_put(printf_writer_t* writer, const char* text, size_t size) except -1:
+    printf_room(writer, size)
     memcpy(writer.at, text, size)
     writer.at += size
     return 0
 
 
-cdef int format_pad(format_writer_t* writer, char filler, Py_ssize_t count) except -1:
+cdef int printf_pad(printf_writer_t* writer, char filler, Py_ssize_t count) except -1:
     if count > 0:
-        format_room(writer, count)
+        printf_room(writer, count)
         memset(writer.at, filler, count)
         writer.at += count
     return 0
 
 
-cdef inline bint format_put_small(format_writer_t* writer, object value) except -1:
+cdef inline bint printf_put_small(printf_writer_t* writer, object value) except -1:
     """Writes an int of at most 64 bits in decimal. False: it is larger, nothing is written."""
     cdef int overflow = 0
     cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
     if overflow:
         return False
-    format_room(writer, 24)
+    printf_room(writer, 24)
     if number < 0:
         writer.at[0] = c'-'
         writer.at += 1
-    writer.at += scan_write_decimal(writer.at, format_magnitude(number))
+    writer.at += scan_write_decimal(writer.at, printf_magnitude(number))
     return True
 
 
-cdef inline uint64_t format_magnitude(int64_t number) noexcept nogil:
+cdef inline uint64_t printf_magnitude(int64_t number) noexcept nogil:
     return <uint64_t>number if number >= 0 else 0 - <uint64_t>number
 
 
-cdef inline int format_put_str(format_writer_t* writer, object text, Py_ssize_t at,
+cdef inline int printf_put_str(printf_writer_t* writer, object text, Py_ssize_t at,
                                Py_ssize_t end, bint escape) except -1:
     """Writes the characters from `at` to `end` of a str."""
     # Fast path: removing it changes no answer. A short ASCII text, in one go.
-    if PyUnicode_IS_COMPACT_ASCII(text) and end - at <= FORMAT_SLICE:
+    if PyUnicode_IS_COMPACT_ASCII(text) and end - at <= PRINTF_SLICE:
         if not escape:
-            return format_put(writer, <const char*>PyUnicode_DATA(text) + at, end - at)
-        format_room(writer, ESCAPE_GROWTH * (end - at))
+            return printf_put(writer, <const char*>PyUnicode_DATA(text) + at, end - at)
+        printf_room(writer, ESCAPE_GROWTH * (end - at))
         writer.at = escape_text(writer.at, <const uint8_t*>PyUnicode_DATA(text) + at, end - at)
         return 0
-    return format_put_slices(writer, text, at, end, escape)
+    return printf_put_slices(writer, text, at, end, escape)
 
 
-cdef int format_put_slices(format_writer_t* writer, object text, Py_ssize_t at, Py_ssize_t end,
+cdef int printf_put_slices(printf_writer_t* writer, object text, Py_ssize_t at, Py_ssize_t end,
                            bint escape) except -1:
     """A slice at a time, so that a long text need not be asked room for as if all were "."""
     cdef Py_ssize_t stop
@@ -272,8 +273,8 @@ cdef int format_put_slices(format_writer_t* writer, object text, Py_ssize_t at, 
     cdef Py_ssize_t size
     nodepp_str_ready(text)
     while at < end:
-        stop = min(at + FORMAT_SLICE, end)
-        format_room(writer, ESCAPE_GROWTH * (stop - at))
+        stop = min(at + PRINTF_SLICE, end)
+        printf_room(writer, ESCAPE_GROWTH * (stop - at))
         if not PyUnicode_IS_ASCII(text):
             after = escape_encode(writer.at, PyUnicode_KIND(text), PyUnicode_DATA(text), at, stop,
                                   escape)
@@ -285,24 +286,24 @@ cdef int format_put_slices(format_writer_t* writer, object text, Py_ssize_t at, 
             writer.at = escape_text(writer.at, <const uint8_t*>PyUnicode_DATA(text) + at,
                                     stop - at)
         else:
-            format_put(writer, <const char*>PyUnicode_DATA(text) + at, stop - at)
+            printf_put(writer, <const char*>PyUnicode_DATA(text) + at, stop - at)
         at = stop
     return 0
 
 
-cdef int format_put_padded(format_writer_t* writer, format_spec_t* spec, object text,
+cdef int printf_put_padded(printf_writer_t* writer, printf_spec_t* spec, object text,
                            Py_ssize_t size, bint escape) except -1:
     """The first `size` characters of a text, padded to the width."""
     cdef Py_ssize_t padding = spec.width - size
-    if not spec.flags & FORMAT_LEFT:
-        format_pad(writer, c' ', padding)
-    format_put_str(writer, text, 0, size, escape)
-    if spec.flags & FORMAT_LEFT:
-        format_pad(writer, c' ', padding)
+    if not spec.flags & PRINTF_LEFT:
+        printf_pad(writer, c' ', padding)
+    printf_put_str(writer, text, 0, size, escape)
+    if spec.flags & PRINTF_LEFT:
+        printf_pad(writer, c' ', padding)
     return 0
 
 
-cdef int format_put_value(format_writer_t* writer, format_spec_t* spec, object value,
+cdef int printf_put_value(printf_writer_t* writer, printf_spec_t* spec, object value,
                           bint html) except -1:
     """%s of anything."""
     cdef object text = value
@@ -319,12 +320,12 @@ cdef int format_put_value(format_writer_t* writer, format_spec_t* spec, object v
     elif kind is int or kind is float or kind is bool or value is None:
         # Fast path: removing it changes no answer. Without width: no temporary object.
         if kind is int and spec.width == 0 and spec.precision < 0 \
-                and format_put_small(writer, value):
+                and printf_put_small(writer, value):
             return 0
         text = str(value)
         escape = False
     else:
-        format_commit(writer)
+        printf_commit(writer)
         own = getattr(kind, "__html__", None) if html else None
         if own is None:
             text = str(value)
@@ -332,46 +333,46 @@ cdef int format_put_value(format_writer_t* writer, format_spec_t* spec, object v
             text = own(value)
             escape = False
             if not isinstance(text, str):
-                format_fail(writer, TypeError, f"{kind.__name__}.__html__() gave no str")
+                printf_fail(writer, TypeError, f"{kind.__name__}.__html__() gave no str")
     nodepp_str_ready(text)
     size = PyUnicode_GET_LENGTH(text)
     if 0 <= spec.precision < size:
         size = spec.precision
-    return format_put_padded(writer, spec, text, size, escape)
+    return printf_put_padded(writer, spec, text, size, escape)
 
 
-cdef int format_put_character(format_writer_t* writer, format_spec_t* spec, object value,
+cdef int printf_put_character(printf_writer_t* writer, printf_spec_t* spec, object value,
                               bint html) except -1:
     """%c of a str of one character or of its code point. Escaped as %s is: nobody who writes
     %c of a visitor's character wants markup."""
     cdef object text = value
     if not PyLong_CheckExact(value) and not PyUnicode_CheckExact(value):
-        format_commit(writer)              # its len() or comparison may be Python code
+        printf_commit(writer)              # its len() or comparison may be Python code
     if isinstance(value, int):
         if not 0 <= value <= 0x10FFFF:
-            format_fail(writer, ValueError, f"%c wants a code point, not {value}")
+            printf_fail(writer, ValueError, f"%c wants a code point, not {value}")
         text = chr(value)
     elif not isinstance(value, str) or len(value) != 1:
-        format_fail(writer, TypeError,
+        printf_fail(writer, TypeError,
                     f"%c wants an int or one character, not {type(value).__name__}")
-    return format_put_padded(writer, spec, text, 1, html)
+    return printf_put_padded(writer, spec, text, 1, html)
 
 
-cdef object format_integer(format_writer_t* writer, char conversion, object value):
+cdef object printf_integer(printf_writer_t* writer, char conversion, object value):
     """The int that %d, %i, %u or %x is to write: floats lose their fraction, as in C; %x takes
     none, as in Python."""
     if isinstance(value, int):
         return value
-    format_commit(writer)
+    printf_commit(writer)
     if PyIndex_Check(value):
         return value.__index__()
     if conversion == c'x' or not PyNumber_Check(value):
-        format_fail(writer, TypeError,
+        printf_fail(writer, TypeError,
                     f"%{chr(conversion)} wants a number, not {type(value).__name__}")
     return PyNumber_Long(value)
 
 
-cdef int format_put_integer(format_writer_t* writer, format_spec_t* spec, object value) except -1:
+cdef int printf_put_integer(printf_writer_t* writer, printf_spec_t* spec, object value) except -1:
     """%d, %i, %u and %x of an int of any size."""
     cdef char digits[24]
     cdef const char* text = digits
@@ -380,7 +381,7 @@ cdef int format_put_integer(format_writer_t* writer, format_spec_t* spec, object
     cdef long long number
     cdef bint negative
     cdef bytes long_text
-    value = format_integer(writer, spec.conversion, value)
+    value = printf_integer(writer, spec.conversion, value)
     number = PyLong_AsLongLongAndOverflow(value, &overflow)
     if overflow:
         negative = overflow < 0
@@ -392,35 +393,35 @@ cdef int format_put_integer(format_writer_t* writer, format_spec_t* spec, object
     else:
         negative = number < 0
         if spec.conversion == c'x':
-            size = scan_write_hex(digits, format_magnitude(number))
+            size = scan_write_hex(digits, printf_magnitude(number))
         else:
-            size = scan_write_decimal(digits, format_magnitude(number))
+            size = scan_write_decimal(digits, printf_magnitude(number))
     if negative and spec.conversion == c'u':
-        format_fail(writer, ValueError, f"%u wants no negative number, {value} given")
-    return format_put_number(writer, spec, negative, text, size, max(0, spec.precision - size))
+        printf_fail(writer, ValueError, f"%u wants no negative number, {value} given")
+    return printf_put_number(writer, spec, negative, text, size, max(0, spec.precision - size))
 
 
-cdef int format_put_number(format_writer_t* writer, format_spec_t* spec, bint negative,
+cdef int printf_put_number(printf_writer_t* writer, printf_spec_t* spec, bint negative,
                            const char* text, Py_ssize_t size, Py_ssize_t zero_count) except -1:
     """Sign, zeros of the precision, digits; padded to the width."""
-    cdef char sign = c'-' if negative else c'+' if spec.flags & FORMAT_PLUS \
-        else c' ' if spec.flags & FORMAT_SPACE else 0
+    cdef char sign = c'-' if negative else c'+' if spec.flags & PRINTF_PLUS \
+        else c' ' if spec.flags & PRINTF_SPACE else 0
     cdef Py_ssize_t padding = spec.width - size - zero_count - (sign != 0)
-    if padding > 0 and spec.flags & FORMAT_ZERO and not spec.flags & FORMAT_LEFT:
+    if padding > 0 and spec.flags & PRINTF_ZERO and not spec.flags & PRINTF_LEFT:
         zero_count += padding
         padding = 0
-    if not spec.flags & FORMAT_LEFT:
-        format_pad(writer, c' ', padding)
+    if not spec.flags & PRINTF_LEFT:
+        printf_pad(writer, c' ', padding)
     if sign:
-        format_put(writer, &sign, 1)
-    format_pad(writer, c'0', zero_count)
-    format_put(writer, text, size)
-    if spec.flags & FORMAT_LEFT:
-        format_pad(writer, c' ', padding)
+        printf_put(writer, &sign, 1)
+    printf_pad(writer, c'0', zero_count)
+    printf_put(writer, text, size)
+    if spec.flags & PRINTF_LEFT:
+        printf_pad(writer, c' ', padding)
     return 0
 
 
-cdef int format_put_float(format_writer_t* writer, format_spec_t* spec, object value) except -1:
+cdef int printf_put_float(printf_writer_t* writer, printf_spec_t* spec, object value) except -1:
     """%f of a float or an int, digit for digit what Python writes."""
     cdef char digits[DECIMAL_SIZE_MAX]
     cdef char* text
@@ -430,28 +431,28 @@ cdef int format_put_float(format_writer_t* writer, format_spec_t* spec, object v
     if PyFloat_CheckExact(value):
         number = PyFloat_AS_DOUBLE(value)
     else:
-        format_commit(writer)
+        printf_commit(writer)
         if not PyNumber_Check(value):
-            format_fail(writer, TypeError, f"%f wants a number, not {type(value).__name__}")
+            printf_fail(writer, TypeError, f"%f wants a number, not {type(value).__name__}")
         number = PyFloat_AsDouble(value)
     size = decimal_write(digits, fabs(number), precision)
     if size:
-        return format_put_number(writer, spec, signbit(number), digits, size, 0)
+        return printf_put_number(writer, spec, signbit(number), digits, size, 0)
     text = PyOS_double_to_string(fabs(number), c'f', precision, 0, NULL)
     try:
         # Python shows no sign of a nan.
-        return format_put_number(writer, spec, signbit(number) and number == number, text,
+        return printf_put_number(writer, spec, signbit(number) and number == number, text,
                                  strlen(text), 0)
     finally:
         PyMem_Free(text)
 
 
-cdef int format_escape_into(const char* utf8, size_t size) except -1:
+cdef int printf_escape_into(const char* utf8, size_t size) except -1:
     """Appends UTF-8 to the output, HTML-escaped."""
     cdef size_t step
     cdef char* into
     while size:
-        step = min(size, <size_t>FORMAT_SLICE)
+        step = min(size, <size_t>PRINTF_SLICE)
         into = output_reserve(ESCAPE_GROWTH * step)
         output_advance(escape_text(into, <const uint8_t*>utf8, step) - into)
         utf8 += step

@@ -1,4 +1,5 @@
 # core/freeze.pxi — a Router's descriptions become its tables, once
+#   Prefix: freeze
 #   Owns:  laying out exact paths, tree, handlers and Allow lines in C memory
 #   Uses:  scan, route
 #   Never: a request

@@ -1,4 +1,5 @@
 # core/guess.pxi — which addresses show ids that were never issued?
+#   Prefix: guess
 #   Owns:  different values counted for each address, in a table that all processes share; blocking
 #   Uses:  scan, lock, vault, transport, address, session
 #   Never: telling an id of ours from another; what becomes of a request

@@ -1,4 +1,5 @@
 # core/headers.pxi — field lines as a handler sees them; names and values it may send
+#   Prefix: headers
 #   Owns:  Headers, ClientAddress; cookies in and out; what may stand in a field line
 #   Uses:  scan, escape, clock, parser, request
 #   Never: the life of the request: all is copied

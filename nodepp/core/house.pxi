@@ -1,4 +1,5 @@
 # core/house.pxi — what a turn does beside answering: who comes in, who has to go
+#   Prefix: house
 #   Owns:  accepting, deadlines that have passed, the end of starvation, stopping
 #   Uses:  limits, clock, trouble, tables, deadline, poller, transport, output, address, response,
 #          listener, connection, callbacks, loop

@@ -1,4 +1,5 @@
 # core/ident.pxi — ids that nobody can guess, and how a cookie carries them
+#   Prefix: ident
 #   Owns:  drawing an id, its form as text, comparing in constant time, the tag that marks it
 #   Uses:  limits, vault
 #   Never: whether a session has it

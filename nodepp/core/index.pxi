@@ -1,4 +1,5 @@
 # core/index.pxi — which slot has this key?
+#   Prefix: index
 #   Owns:  the sorted index: blocks of keys under a directory of their first keys
 #   Uses:  limits, lock, vault
 #   Never: the sessions themselves; taking the lock

@@ -1,4 +1,5 @@
 # core/inotify.pxi — the kernel tells which files of a folder change
+#   Prefix: inotify
 #   Owns:  class Inotify and the IN_ bits
 #   Uses:  fork
 #   Never: what a change means; which folders are of interest

@@ -1,4 +1,5 @@
 # core/limits.pxi — how much of everything?
+#   Prefix: limits
 #   Owns:  every bound of the core with its unit, its precedent and the answer past it; ensure()
 #   Uses:  nothing
 #   Never: a bound that is not written here

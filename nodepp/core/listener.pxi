@@ -1,4 +1,5 @@
 # core/listener.pxi — where do peers come in?
+#   Prefix: listener
 #   Owns:  the listening sockets, watched or parked
 #   Uses:  limits, clock, fork, poller
 #   Never: who comes in

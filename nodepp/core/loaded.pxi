@@ -1,4 +1,5 @@
 # core/loaded.pxi — the session of a request: read when first looked at
+#   Prefix: loaded
 #   Owns:  what it holds; the pooled one; emptying it; the last look at one that has ended
 #   Uses:  vault, ident, session, callbacks, state, policy, packing, record
 #   Never: the table, but for reading

@@ -1,4 +1,5 @@
 # core/locate.pxi — what does the path of a request lead to?
+#   Prefix: locate
 #   Owns:  the routes and the public files that are served now; the path that is looked for
 #   Uses:  limits, scan, target, snapshot, request, route
 #   Never: answering

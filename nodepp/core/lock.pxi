@@ -1,4 +1,5 @@
 # core/lock.pxi — one at a time, also between processes, whoever dies in between
+#   Prefix: lock
 #   Owns:  the robust mutex in shared memory; loads and stores that other processes see in order
 #   Uses:  nothing
 #   Never: what is being guarded

@@ -1,4 +1,5 @@
 # core/loop.pxi — one turn: wait, accept, advance each ready connection, expire
+#   Prefix: loop
 #   Owns:  the order of things; what each outcome leads to; stopping
 #   Uses:  limits, clock, pulse, trouble, fork, memory, tables, deadline, poller, transport,
 #          readahead, output, response, listener, request, accesslog, connection, queue, callbacks,

@@ -1,4 +1,5 @@
 # core/memory.pxi — may this be kept, and where?
+#   Prefix: memory
 #   Owns:  blocks for what slow peers leave behind, counted against `buffer_memory_max`; faults
 #   Uses:  limits, trouble
 #   Never: allocation on the path of a request that arrives and leaves whole

@@ -1,4 +1,5 @@
 # core/mend.pxi — what is wrong with a table is put right, or given up
+#   Prefix: mend
 #   Owns:  index, bits and wheel made anew from the slots; sessions that are damaged; memory in the
 #          place of a file that is
 #   Uses:  limits, lock, sigbus, vault, ident, index, wheel, session

@@ -1,4 +1,5 @@
 # core/merge.pxi — another request has changed the session meanwhile
+#   Prefix: merge
 #   Owns:  what is to be written then; following a session to another id
 #   Uses:  vault, session, state, policy, store, packing, record
 #   Never: writing

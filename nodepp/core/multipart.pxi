@@ -1,4 +1,5 @@
 # core/multipart.pxi — where are the parts of a form, and what do their heads say?
+#   Prefix: multipart
 #   Owns:  the delimiters of RFC 2046, found while the body comes in; the table of parts; the
 #          grammar of part heads and their parameters, RFC 7578
 #   Uses:  limits, scan, trouble

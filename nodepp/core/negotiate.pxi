@@ -1,4 +1,5 @@
 # core/negotiate.pxi — which codings does the client take, and how gladly?
+#   Prefix: negotiate
 #   Owns:  Accept-Encoding, RFC 9110 §12.5.3, read into a weight for each coding we have
 #   Uses:  scan
 #   Never: which codings a resource has

@@ -1,4 +1,5 @@
 # core/output.pxi — what leaves, in which pieces?
+#   Prefix: output
 #   Owns:  the output buffer with its headroom, the pieces of one write, what a peer has not taken
 #   Uses:  limits, clock, memory, transport, file, readahead
 #   Never: what the bytes mean

@@ -1,4 +1,5 @@
 # core/packing.pxi — the dict of a session as bytes, and back
+#   Prefix: packing
 #   Owns:  encoding and decoding by the host; whether a dict fits
 #   Uses:  limits, session, callbacks, state, policy, store
 #   Never: declared fields

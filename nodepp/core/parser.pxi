@@ -1,4 +1,5 @@
 # core/parser.pxi — what does the client ask?
+#   Prefix: parser
 #   Owns:  request line and field lines, RFC 9112 §2 to §5: one pass, resumed where it stopped
 #   Uses:  limits, scan, target, field
 #   Never: a file descriptor, a clock, a Python object, a byte at or past `size`

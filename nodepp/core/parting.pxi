@@ -1,4 +1,5 @@
 # core/parting.pxi — sessions that end, and whom that is told
+#   Prefix: parting
 #   Owns:  ending a session with its hooks; the share of a turn that looks for those that are over;
 #          who gives way when the table is full
 #   Uses:  limits, clock, pulse, lock, trouble, fork, tables, vault, wheel, session, mend, expiry,

@@ -1,4 +1,5 @@
 # core/personal.pxi — a visitor's session as a handler sees it
+#   Prefix: personal
 #   Owns:  class Session; which class the application has declared
 #   Uses:  limits, vault, ident, state, policy, packing, loaded, suspect, visit, parting, entry,
 #          alter, tally

@@ -1,4 +1,5 @@
 # core/plainlog.pxi — entries of the error log that are written without Python
+#   Prefix: plainlog
 #   Owns:  a duplicate of the log's descriptor; the time, the level and the shape of an entry
 #   Uses:  nothing
 #   Never: waiting longer than a second for room: the rest of an entry is lost then

@@ -1,4 +1,5 @@
 # core/policy.pxi — how the engine's table of sessions is used
+#   Prefix: policy
 #   Owns:  the table's memory as requests use it, its settings, what the application has declared
 #   Uses:  scan, sigbus, vault, session, expiry, cookie, headers
 #   Never: a request

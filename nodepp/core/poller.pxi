@@ -1,4 +1,5 @@
 # core/poller.pxi — which descriptors are ready?
+#   Prefix: poller
 #   Owns:  interest and readiness; epoll, poll, select and the selectors API behind one seam
 #   Uses:  limits, fork
 #   Never: what is done with a descriptor that is ready

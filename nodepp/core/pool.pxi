@@ -1,4 +1,5 @@
 # core/pool.pxi — the one Request that serves a request after the other
+#   Prefix: pool
 #   Owns:  taking a Request for what has come, and giving it back; the end of its life
 #   Uses:  limits, tables, request, connection, state, current, loaded, context
 #   Never: what is asked or answered

@@ -1,4 +1,5 @@
 # core/precondition.pxi — does the client have it already, or another one?
+#   Prefix: precondition
 #   Owns:  comparing entity tags, RFC 9110 §8.8.3; the order in which conditions count, §13.2.2
 #   Uses:  calendar
 #   Never: answering

@@ -10,7 +10,7 @@ def probe_format(text, tuple args=(), bint html=True) -> bytes:
     cdef size_t size
     cdef bytes appended
     output_reserve(1)    # without an engine there is no buffer yet
-    format_render(text, nodepp_tuple_items(args), len(args), html)
+    printf_render(text, nodepp_tuple_items(args), len(args), html)
     size = output.used - mark
     appended = PyBytes_FromStringAndSize(output_reserve(1) - size, size)
     output.used = mark
@@ -23,11 +23,11 @@ def probe_format_used() -> int:
 
 
 def probe_escape(bytes text) -> bytes:
-    """The bytes that format_escape_into() appends."""
+    """The bytes that printf_escape_into() appends."""
     cdef size_t mark = output.used
     cdef size_t size
     cdef bytes appended
-    format_escape_into(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+    printf_escape_into(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
     size = output.used - mark
     appended = PyBytes_FromStringAndSize(output_reserve(1) - size, size)
     output.used = mark

@@ -1,4 +1,5 @@
 # core/pulse.pxi — what the loop is doing now, for the thread that watches it
+#   Prefix: pulse
 #   Owns:  since when a turn runs; how many steps of user code there were; the kind of the latest;
 #          the exception that interrupts one
 #   Uses:  nothing

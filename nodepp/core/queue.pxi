@@ -1,4 +1,5 @@
 # core/queue.pxi — who goes on next turn without being ready?
+#   Prefix: queue
 #   Owns:  the run queue, a list through the table of connections
 #   Uses:  tables
 #   Never: what going on means

@@ -1,4 +1,5 @@
 # core/ranges.pxi — which bytes of it?
+#   Prefix: ranges
 #   Owns:  the Range field, RFC 9110 §14.2, resolved against a size
 #   Uses:  scan
 #   Never: whether a range applies; If-Range and the method are the caller's to ask

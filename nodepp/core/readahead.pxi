@@ -1,4 +1,5 @@
 # core/readahead.pxi — reading from the disk what the loop must not wait for
+#   Prefix: readahead
 #   Owns:  one helper thread, its list of jobs and of what is done, the pipe that says so
 #   Uses:  file
 #   Never: Python in the helper; sockets

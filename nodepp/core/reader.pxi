@@ -1,4 +1,5 @@
 # core/reader.pxi — descriptors that others want to read on the engine's thread
+#   Prefix: reader
 #   Owns:  which descriptor calls what when it is readable
 #   Uses:  pulse, fork, poller, connection, callbacks
 #   Never: reading them

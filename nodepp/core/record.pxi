@@ -1,4 +1,5 @@
 # core/record.pxi — declared fields of a session, in a record of fixed size
+#   Prefix: record
 #   Owns:  reading and writing a field; a record with the fields that a request has changed
 #   Uses:  state, policy, store
 #   Never: which fields there are; the table

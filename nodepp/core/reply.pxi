@@ -1,4 +1,5 @@
 # core/reply.pxi — what a handler sets on its request for the answer
+#   Prefix: reply
 #   Owns:  the answer's type and field lines while it is being made; where out() begins
 #   Uses:  output, state, current, headers, answer
 #   Never: writing the head

@@ -1,4 +1,5 @@
 # core/request.pxi — one request's bytes, from its first one until its answer has been made
+#   Prefix: request
 #   Owns:  request_t: where head and content lie, and the copy of them that a suspended one needs
 #   Uses:  limits, memory, parser, multipart, body
 #   Never: sockets, Python objects

@@ -1,4 +1,5 @@
 # core/response.pxi — what does the head of an answer say?
+#   Prefix: response
 #   Owns:  status lines, the fields every answer has, the small answers of the engine itself
 #   Uses:  limits, clock, scan, output
 #   Never: why this status; Python objects on the path of a plain answer

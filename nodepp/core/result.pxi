@@ -1,4 +1,5 @@
 # core/result.pxi — what a handler returned becomes an answer
+#   Prefix: result
 #   Owns:  the meaning of each type of result; status, type and field lines into the head
 #   Uses:  limits, tables, output, response, request, callbacks, state, current, answer, reply,
 #          personal, finish, pool, compress, stream

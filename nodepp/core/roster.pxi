@@ -1,4 +1,5 @@
 # core/roster.pxi — a table of sessions as Python holds it
+#   Prefix: roster
 #   Owns:  class SessionTable; the one that the engine uses
 #   Uses:  clock, lock, vault, ident, session, mend, connection, audit, policy, store, visit,
 #          parting

@@ -1,4 +1,5 @@
 # core/route.pxi — which handler answers for this path and method?
+#   Prefix: route
 #   Owns:  exact paths by hash, paths with parameters as a tree; the frozen Router
 #   Uses:  scan, freeze
 #   Never: the call itself

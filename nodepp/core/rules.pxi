@@ -1,4 +1,5 @@
 # core/rules.pxi — which level does this path of this host ask for?
+#   Prefix: rules
 #   Owns:  the rules of app.require_auth in C memory; the longest match
 #   Uses:  limits, target
 #   Never: who is asking

@@ -1,4 +1,5 @@
 # core/scan.pxi — what is this byte, and where does the run of such bytes end?
+#   Prefix: scan
 #   Owns:  the character classes of RFC 9110, 9112 and 3986; runs, percent-decoding, integers,
 #          the hash of a path
 #   Uses:  nothing

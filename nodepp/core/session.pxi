@@ -1,4 +1,5 @@
 # core/session.pxi — who is this visitor?
+#   Prefix: session
 #   Owns:  taking and giving slots, finding, reading and changing a session; when it is over
 #   Uses:  limits, scan, lock, vault, ident, index, wheel, mend
 #   Never: sockets, the syntax of cookies, Python objects, Python under the lock

@@ -1,4 +1,5 @@
 # core/settle.pxi — what a request has changed of its session takes effect
+#   Prefix: settle
 #   Owns:  writing back; the cookies
 #   Uses:  vault, ident, session, state, headers, reply, policy, packing, loaded, visit, parting,
 #          entry, merge, leave

@@ -1,4 +1,5 @@
 # core/sigbus.pxi — a mapped file that loses its pages does not end the process
+#   Prefix: sigbus
 #   Owns:  the handler of SIGBUS; the mapped files that it knows
 #   Uses:  nothing
 #   Never: what lies in a file; what becomes of its table

@@ -1,4 +1,5 @@
 # core/snapshot.pxi — what is served now: paths and the resources behind them
+#   Prefix: snapshot
 #   Owns:  class Snapshot: for each host a hash table of paths, swapped in whole
 #   Uses:  scan, target, statics
 #   Never: bytes of resources; answering

@@ -1,4 +1,5 @@
 # core/state.pxi — what is known of a request and its session: the fields of Request and Session
+#   Prefix: state
 #   Owns:  classes RequestState and SessionState; whether the life of a Request is over
 #   Uses:  limits, tables, vault, response, request
 #   Never: what handlers see: properties and methods stand above all that they call

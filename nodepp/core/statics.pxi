@@ -1,4 +1,5 @@
 # core/statics.pxi — one public file: its bytes in every coding, with what is said about them
+#   Prefix: statics
 #   Owns:  class Resource: representations and their ready-made field lines
 #   Uses:  clock, negotiate
 #   Never: the file system; under which path it is found

@@ -1,4 +1,5 @@
 # core/store.pxi — one session of a table: begun, found, written, as Python's objects
+#   Prefix: store
 #   Owns:  what SessionTable and the sessions of requests do with a table; SessionFull,
 #          SessionsExhausted
 #   Uses:  lock, vault, ident, session, expiry

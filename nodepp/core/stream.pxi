@@ -1,4 +1,5 @@
 # core/stream.pxi — answers whose length nobody knows yet
+#   Prefix: stream
 #   Owns:  pulling an iterator, the chunked coding of its pieces, its close()
 #   Uses:  limits, scan, clock, pulse, fork, memory, tables, output, response, request, connection,
 #          callbacks, state, current, reply, settle, finish, pool

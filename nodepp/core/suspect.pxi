@@ -1,4 +1,5 @@
 # core/suspect.pxi — addresses that guess ids of sessions are kept from guessing on
+#   Prefix: suspect
 #   Owns:  which addresses are counted; blocking one
 #   Uses:  clock, tables, vault, transport, address, ident, guess, callbacks, policy
 #   Never: counting; a request without such an id, or with a session that lives: it is served

@@ -1,4 +1,5 @@
 # core/tables.pxi — who is connected?
+#   Prefix: tables
 #   Owns:  connection_t, its array (reserved once, touched as needed), first-free and highest-used
 #   Uses:  limits, output, request
 #   Never: what a connection does

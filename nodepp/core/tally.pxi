@@ -1,4 +1,5 @@
 # core/tally.pxi — adding to a number of a session, whoever else does
+#   Prefix: tally
 #   Owns:  read, add, and write if nobody was quicker; what is brought up to date by that
 #   Uses:  vault, session, state, policy, store, packing, record, loaded, alter, merge
 #   Never: what else the request has changed: that waits for its end

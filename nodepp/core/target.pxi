@@ -1,4 +1,5 @@
 # core/target.pxi — which resource is meant, and on which host?
+#   Prefix: target
 #   Owns:  the four forms of a request target (RFC 9112 §3.2), authorities, percent-encodings,
 #          dot segments
 #   Uses:  scan, parser

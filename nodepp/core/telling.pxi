@@ -1,4 +1,5 @@
 # core/telling.pxi — what an operator is told of trouble: its cause, its number, what to change
+#   Prefix: telling
 #   Owns:  the lines; one at once, then one a minute for each cause while it lasts
 #   Uses:  limits, clock, trouble, body, callbacks, policy
 #   Never: a line for each request: the same cause comes by the thousand

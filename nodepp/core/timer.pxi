@@ -1,4 +1,5 @@
 # core/timer.pxi — what the application wants done every so often
+#   Prefix: timer
 #   Owns:  periodic callbacks on the engine's thread
 #   Uses:  clock, pulse, fork, connection, callbacks
 #   Never: exactness: a callback runs at the end of the turn in which it is due

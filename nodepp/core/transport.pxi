@@ -1,4 +1,5 @@
 # core/transport.pxi — bytes in and out of a socket
+#   Prefix: transport
 #   Owns:  accept, recv, send, sendfile, close, and what their failures mean
 #   Uses:  limits, trouble, fork, memory
 #   Never: HTTP; which slot a socket belongs to

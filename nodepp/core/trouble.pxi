@@ -1,4 +1,5 @@
 # core/trouble.pxi — what goes wrong that an operator can put right
+#   Prefix: trouble
 #   Owns:  for each cause: how often, the system's last error number, when that was told last
 #   Uses:  nothing
 #   Never: words, which are telling's; a peer's mistakes; an application's

@@ -1,4 +1,5 @@
 # core/upload.pxi — what did the visitor upload?
+#   Prefix: upload
 #   Owns:  UploadFile: a window into the body of a request, in memory or in its spool file
 #   Uses:  nothing
 #   Never: how the window was found, what it holds

@@ -1,4 +1,5 @@
 # core/vault.pxi — where sessions lie
+#   Prefix: vault
 #   Owns:  session_t and its copies, the memory of a table of them: reserved once, given back once
 #   Uses:  limits, clock, lock, sigbus
 #   Never: which session is whose

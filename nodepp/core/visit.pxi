@@ -1,4 +1,5 @@
 # core/visit.pxi — whose session does a request bring?
+#   Prefix: visit
 #   Owns:  from cookie to slot; ids that lead nowhere; sessions found to be over
 #   Uses:  limits, scan, tables, vault, parser, snapshot, ident, session, request, cookie, locate,
 #          policy, suspect

@@ -1,4 +1,5 @@
 # core/watchdog.pxi — a thread that ends a server which does not come back, and names slow code
+#   Prefix: watchdog
 #   Owns:  the pipe that Python writes signals to; the time a cut may take; what counts as slow
 #   Uses:  clock, pulse, plainlog, fork, connection, witness
 #   Never: the GIL, and whatever else the loop may keep from it

@@ -1,4 +1,5 @@
 # core/wheel.pxi — which sessions may be over by now?
+#   Prefix: wheel
 #   Owns:  a wheel of seconds, in each of which those sessions are linked that may be over then
 #   Uses:  limits, lock, vault
 #   Never: what a session holds; taking the lock

@@ -1,4 +1,5 @@
 # core/witness.pxi — where the code is that holds the loop
+#   Prefix: witness
 #   Owns:  a look at the stack with the GIL, in a thread made for it; the dump by faulthandler, with
 #          its signal and its pipe
 #   Uses:  clock, pulse, plainlog, request, state, current, context
