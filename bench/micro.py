@@ -49,7 +49,7 @@ GROUPS = {
         *("asked", "file", "calendar", "readahead", "download"),
     ),
     "request": (
-        *("request", "state", "current", "context", "pool", "content", "reply"),
+        *("request", "objects", "current", "context", "pool", "content", "reply"),
         *("fastcall", "headers", "visitor", "escape"),
     ),
     "visits": (

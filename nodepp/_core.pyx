@@ -77,7 +77,7 @@ include "core/accesslog.pxi"
 include "core/connection.pxi"
 include "core/queue.pxi"
 include "core/callbacks.pxi"
-include "core/state.pxi"
+include "core/objects.pxi"
 include "core/current.pxi"
 
 # floor 5: what a handler reads and sets

@@ -72,7 +72,7 @@ EXCEPTIONS = {
     "clock": "DATE_SIZE IDENTITY_SIZE_MAX",
     "connection": "input_t stats stats_t",
     "context": "Request current",
-    "state": "RequestGone RequestState SessionState",
+    "objects": "RequestGone RequestState SessionState",
     "record": "FieldState",
     "roster": "SessionTable",
     "asked": "asked_t",

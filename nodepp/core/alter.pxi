@@ -1,7 +1,7 @@
 # core/alter.pxi — what a handler writes into a session
 #   Prefix: alter
 #   Owns:  setting and deleting keys and fields, and whether they fit
-#   Uses:  limits, state, store, packing, record, loaded, entry
+#   Uses:  limits, objects, store, packing, record, loaded, entry
 #   Never: the table: it is written when the request is settled
 #   Holds: what does not fit, or cannot be held, changes nothing
 

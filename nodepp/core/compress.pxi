@@ -1,7 +1,7 @@
 # core/compress.pxi — a rendered text leaves smaller when the client takes it so
 #   Prefix: compress
 #   Owns:  whether an answer is compressed, in which coding, and what its head says of that
-#   Uses:  response, negotiate, statics, callbacks, state, answer, asked
+#   Uses:  response, negotiate, statics, callbacks, objects, answer, asked
 #   Never: public files; those lie ready in every coding
 #   Holds: whatever depends on Accept-Encoding says Vary, also when it left as it was
 

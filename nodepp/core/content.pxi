@@ -1,7 +1,7 @@
 # core/content.pxi — the content of a request as Python objects
 #   Prefix: content
 #   Owns:  reading a body back, from memory or its file; forms, urlencoded and multipart
-#   Uses:  limits, parser, multipart, form, request, state
+#   Uses:  limits, parser, multipart, form, request, objects
 #   Never: collecting it; that is over
 #   Holds: what is given is a copy, or a window that keeps its source alive
 

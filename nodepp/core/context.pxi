@@ -1,8 +1,8 @@
 # core/context.pxi — the request as a handler sees it
 #   Prefix: context
 #   Owns:  class Request: what was asked, made into Python objects only when looked at
-#   Uses:  limits, scan, escape, transport, output, format, target, form, request, callbacks, state,
-#          current, visitor, headers, answer, reply, content, locate, personal
+#   Uses:  limits, scan, escape, transport, output, format, target, form, request, callbacks,
+#          objects, current, visitor, headers, answer, reply, content, locate, personal
 #   Never: what the handler is called with or what becomes of its result
 #   Holds: a Request whose life is over holds no pointer: it raises, it never shows other bytes
 
@@ -18,7 +18,7 @@ cdef class Request(RequestState):
     @property
     def method(self) -> str:
         """The method, upper case."""
-        cdef request_t* r = state_live(self)
+        cdef request_t* r = objects_live(self)
         if r.head.method == METHOD_GET:
             return "GET"
         return (<const char*>r.data)[r.head.method_start:r.head.method_start
@@ -27,7 +27,7 @@ cdef class Request(RequestState):
     @property
     def path(self) -> str:
         """The path, percent-decoded once; bytes that are not UTF-8 become U+FFFD."""
-        cdef request_t* r = state_live(self)
+        cdef request_t* r = objects_live(self)
         if self._path is None:
             self._path = context_path(r)
             self.looked = True
@@ -36,14 +36,14 @@ cdef class Request(RequestState):
     @property
     def target(self) -> str:
         """The request target as it came."""
-        cdef request_t* r = state_live(self)
+        cdef request_t* r = objects_live(self)
         return (<const char*>r.data)[r.head.target_start:r.head.target_start
                                      + r.head.target_size].decode("ascii")
 
     @property
     def query(self) -> MultiDict:
         """The parameters of the query string: a dict of first values, with getlist()."""
-        cdef request_t* r = state_live(self)
+        cdef request_t* r = objects_live(self)
         if self._query is None:
             query = MultiDict.__new__(MultiDict)
             form_parse_urlencoded(r.data + r.head.query_start, r.head.query_size,
@@ -55,14 +55,14 @@ cdef class Request(RequestState):
     @property
     def query_string(self) -> str:
         """The query as it came, without the question mark; "" if there is none."""
-        cdef request_t* r = state_live(self)
+        cdef request_t* r = objects_live(self)
         return (<const char*>r.data)[r.head.query_start:r.head.query_start
                                      + r.head.query_size].decode("ascii")
 
     @property
     def headers(self) -> Headers:
         """All field lines."""
-        cdef request_t* r = state_live(self)
+        cdef request_t* r = objects_live(self)
         if self._headers is None:
             self._headers = headers_of(r)
             self.looked = True
@@ -71,12 +71,12 @@ cdef class Request(RequestState):
     def header(self, str name, default=None):
         """The first value of a field, or `default`."""
         lower = name.lower().encode("latin-1", "replace")
-        return headers_value(state_live(self), lower, len(lower), default)
+        return headers_value(objects_live(self), lower, len(lower), default)
 
     @property
     def cookies(self) -> dict:
         """Cookies by name."""
-        cdef request_t* r = state_live(self)
+        cdef request_t* r = objects_live(self)
         if self._cookies is None:
             self._cookies = headers_cookies(r)
             self.looked = True
@@ -85,18 +85,18 @@ cdef class Request(RequestState):
     @property
     def content_type(self):
         """Read: the Content-Type of the request, "" if there is none. Set: that of the answer."""
-        return headers_value(state_live(self), b"content-type", 12, "")
+        return headers_value(objects_live(self), b"content-type", 12, "")
 
     @content_type.setter
     def content_type(self, value):
-        state_live(self)
+        objects_live(self)
         reply_set_type(self, value)
 
     @property
     def body(self) -> bytes:
         """The content, as it came (dechunked); b"" if there is none. A large one is read back from
         its file: prefer `files` for uploads."""
-        cdef request_t* r = state_live(self)
+        cdef request_t* r = objects_live(self)
         if self._body is None:
             self._body = content_body(r)
             self.looked = True
@@ -127,7 +127,7 @@ cdef class Request(RequestState):
     def form(self) -> MultiDict:
         """The fields of an urlencoded or multipart form; empty for any other body.
         RequestError: malformed (400) or beyond the limits (413)."""
-        state_live(self)
+        objects_live(self)
         if self._form is None:
             content_read_form(self)
         return self._form
@@ -135,7 +135,7 @@ cdef class Request(RequestState):
     @property
     def files(self) -> MultiDict:
         """The uploaded files of a multipart form by field name: UploadFile. Errors as `form`."""
-        state_live(self)
+        objects_live(self)
         if self._files is None:
             content_read_form(self)
         return self._files
@@ -143,7 +143,7 @@ cdef class Request(RequestState):
     @property
     def params(self) -> dict:
         """The parameters of the path by name."""
-        cdef request_t* r = state_live(self)
+        cdef request_t* r = objects_live(self)
         if self._params is None:
             self._params = locate_params(r)
             self.looked = True
@@ -152,43 +152,43 @@ cdef class Request(RequestState):
     @property
     def client(self):
         """The address of the peer: (ip, port)."""
-        state_live(self)
+        objects_live(self)
         return ClientAddress(transport_peer_text(self.connection.family, self.connection.peer),
                              self.connection.port)
 
     @property
     def scheme(self) -> str:
         """"http" or "https"."""
-        state_live(self)
+        objects_live(self)
         return "http"
 
     @property
     def host(self) -> str:
         """Host and port as the client named them, "" if it did not (HTTP/1.0)."""
-        cdef request_t* r = state_live(self)
+        cdef request_t* r = objects_live(self)
         return (<const char*>r.data)[r.head.host_start:r.head.host_start
                                      + r.head.host_size].decode("ascii")
 
     @property
     def http_version(self) -> str:
         """"1.0" or "1.1"."""
-        return "1.1" if state_live(self).head.minor else "1.0"
+        return "1.1" if objects_live(self).head.minor else "1.0"
 
     @property
     def lang(self) -> str:
         """The first language the client asks for, upper case ("EN-US"); "" if it names none."""
-        value = headers_value(state_live(self), b"accept-language", 15, "")
+        value = headers_value(objects_live(self), b"accept-language", 15, "")
         return value.partition(",")[0].partition(";")[0].strip()[:5].upper()
 
     @property
     def device(self) -> str:
         """"desktop", "tablet" or "mobile", by the User-Agent."""
-        return agent_device(headers_value(state_live(self), b"user-agent", 10, ""))
+        return agent_device(headers_value(objects_live(self), b"user-agent", 10, ""))
 
     @property
     def is_bot(self) -> bool:
         """True for crawlers and scanners, by User-Agent and From."""
-        cdef request_t* r = state_live(self)
+        cdef request_t* r = objects_live(self)
         return agent_is_bot(headers_value(r, b"user-agent", 10, ""),
                             headers_value(r, b"from", 4, ""))
 
@@ -197,7 +197,7 @@ cdef class Request(RequestState):
     @property
     def session(self) -> Session:
         """The visitor's session; without one it is empty, and begins when it is written to."""
-        state_live(self)
+        objects_live(self)
         if self._session is None:
             personal_open(self)
         return self._session
@@ -213,7 +213,7 @@ cdef class Request(RequestState):
 
     def next_url(self, str default="/") -> str:
         """Where a login leads back to: the parameter `next`, if it is a path of this site."""
-        state_live(self)
+        objects_live(self)
         return context_next_url(self, default)
 
     # The answer
@@ -221,12 +221,12 @@ cdef class Request(RequestState):
     @property
     def status(self) -> int:
         """The status of the answer, 200 unless set; 200 to 599."""
-        state_live(self)
+        objects_live(self)
         return self._status
 
     @status.setter
     def status(self, value):
-        state_live(self)
+        objects_live(self)
         reply_check_head(self)
         self._status = answer_check_status(value)
 
@@ -234,30 +234,30 @@ cdef class Request(RequestState):
     def compress(self) -> bool:
         """True when the answer may leave compressed. Set it to False where a secret stands beside
         text that others choose (BREACH)."""
-        state_live(self)
+        objects_live(self)
         return not self.uncompressed
 
     @compress.setter
     def compress(self, value):
-        state_live(self)
+        objects_live(self)
         self.uncompressed = not value
 
     # out(text, *args) stands in fastcall.
 
     def out_snippet(self, str name not None) -> None:
         """Appends a snippet, as it is; LookupError when there is none of that name."""
-        state_live(self)
+        objects_live(self)
         text = callback_host.snippet(name, self.host)
         self.out_raw(text)
 
     def render(self, str name not None, /, **context) -> str:
         """The text of a template with these values; what it needs is told by the host's errors."""
-        state_live(self)
+        objects_live(self)
         return callback_host.render(self, name, context)
 
     def out_raw(self, text, *args) -> None:
         """As `out`, but values are never escaped. bytes are appended as they are, without args."""
-        state_live(self)
+        objects_live(self)
         if output.body_start == 0 or current_request != <PyObject*>self:
             reply_begin_out(self)
         if isinstance(text, bytes):
@@ -271,7 +271,7 @@ cdef class Request(RequestState):
 
     def out_clear(self) -> None:
         """Forgets what out() has appended so far."""
-        state_live(self)
+        objects_live(self)
         if output.body_start and current_request == <PyObject*>self:
             output.used = output.body_start - HEADROOM_SIZE
             output.body_start = 0
@@ -279,20 +279,20 @@ cdef class Request(RequestState):
     def set_header(self, name: str, value: str) -> None:
         """Sets a field of the answer, in place of an earlier one of that name. ValueError: it
         cannot be sent, or is the engine's own (Content-Length, Transfer-Encoding, Date …)."""
-        state_live(self)
+        objects_live(self)
         reply_set_line(self, name, value)
 
     def set_cookie(self, name: str, value: str = "", max_age=None, expires=None, path="/",
                    domain=None, secure=False, httponly=False, samesite="Lax") -> None:
         """Adds a Set-Cookie field; arguments as Response.set_cookie."""
-        state_live(self)
+        objects_live(self)
         reply_add_line(self, "Set-Cookie", headers_cookie(
             name, value, max_age, expires, path, domain, secure, httponly, samesite))
 
     def redirect(self, url: str, status: int = 303) -> None:
         """Sends the client elsewhere: sets status (301, 302, 303, 307 or 308) and Location.
         Characters beyond ASCII are percent-encoded."""
-        state_live(self)
+        objects_live(self)
         if status not in (301, 302, 303, 307, 308):
             raise ValueError(f"{status} is not a redirection")
         reply_set_line(self, "Location", reply_uri(url))
@@ -300,7 +300,7 @@ cdef class Request(RequestState):
 
     def no_cache(self) -> None:
         """Tells browser and proxies to keep nothing of this answer."""
-        state_live(self)
+        objects_live(self)
         reply_set_line(self, "Cache-Control", "private, no-store, no-cache, max-age=0")
 
     def __repr__(self):

@@ -1,7 +1,7 @@
 # core/current.pxi — which request is being handled?
 #   Prefix: current
 #   Owns:  the current Request
-#   Uses:  state
+#   Uses:  objects
 #   Never: what is called for a request
 #   Holds: code of the application that is called for a request (handler, hook, iterator, page of an
 #          error) is called between current_enter and current_leave; all other code finds none

@@ -1,7 +1,7 @@
 # core/declared.pxi — sessions whose fields an application has declared
 #   Prefix: declared
 #   Owns:  class SessionField: a field as an attribute
-#   Uses:  state, record, loaded, alter
+#   Uses:  objects, record, loaded, alter
 #   Never: how a record is laid out
 #   Holds: what a field is does not change
 
@@ -16,7 +16,7 @@ cdef class SessionField(FieldState):
 
     def __init__(self, str name not None, str kind not None, uint32_t offset, uint32_t size,
                  uint32_t index):
-        if kind not in record_kinds or index >= STATE_FIELD_MAX or size > 65535:
+        if kind not in record_kinds or index >= OBJECTS_FIELD_MAX or size > 65535:
             raise ValueError(f"{name}: there is no such field: {kind} of {size} bytes")
         self.name = name
         self.kind = kind

@@ -1,7 +1,7 @@
 # core/entry.pxi — a session begins and ends
 #   Prefix: entry
 #   Owns:  beginning one, logging in and out
-#   Uses:  clock, vault, ident, session, callbacks, state, policy, store, loaded, visit, parting
+#   Uses:  clock, vault, ident, session, callbacks, objects, policy, store, loaded, visit, parting
 #   Never: writing a login into the table; that is done when the request is settled
 #   Holds: who begins a session, or ends it, does so at once and tells those who want to know
 

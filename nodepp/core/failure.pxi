@@ -1,7 +1,7 @@
 # core/failure.pxi — answers that no handler gives: pages of errors
 #   Prefix: failure
 #   Owns:  the page for a status; what becomes of an exception; the engine's own line of text
-#   Uses:  pulse, fork, tables, output, response, request, connection, callbacks, state, current,
+#   Uses:  pulse, fork, tables, output, response, request, connection, callbacks, objects, current,
 #          settle, pool, result
 #   Never: deciding that something has failed
 #   Holds: what had been queued or rendered for the answer is dropped before a page takes its place

@@ -1,7 +1,7 @@
 # core/fastcall.pxi — doors passed too often for the usual way in
 #   Prefix: fastcall
 #   Owns:  Request.out and Response(...) as the interpreter's quickest calls
-#   Uses:  limits, output, format, answer, state, context, current, reply
+#   Uses:  limits, output, format, objects, current, answer, reply, context
 #   Never: another meaning than the methods they stand for
 #   Holds: arguments are borrowed for the call; nothing is built to carry them
 
@@ -44,7 +44,7 @@ cdef int fastcall_out "fastcall_out"(object req, PyObject** args, Py_ssize_t cou
     """Request.out: `args` are the text and its values."""
     cdef Request request = <Request>req
     if unlikely_(request.r is NULL):
-        state_live(request)
+        objects_live(request)
     if unlikely_(count == 0 or not PyUnicode_Check(<object>args[0])):
         raise TypeError("out() takes a text (str) and the values of its format")
     if output.body_start == 0 or current_request != <PyObject*>req:

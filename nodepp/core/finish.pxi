@@ -1,7 +1,7 @@
 # core/finish.pxi — what the answers of handlers have in common
 #   Prefix: finish
 #   Owns:  status, type and field lines into the head; private caching; booking an answer
-#   Uses:  limits, tables, response, request, accesslog, connection, state, reply, settle
+#   Uses:  limits, tables, response, request, accesslog, connection, objects, reply, settle
 #   Never: the body
 #   Holds: a head that has been settled is not settled again
 

@@ -1,7 +1,7 @@
 # core/leave.pxi — what a request has changed of a session that is another's by now
 #   Prefix: leave
 #   Owns:  putting changed keys beside what the one has who has logged in meanwhile
-#   Uses:  vault, session, state, policy, store, packing, record, loaded, merge
+#   Uses:  vault, session, objects, policy, store, packing, record, loaded, merge
 #   Never: showing anything of his to the request: who had the old id need not be him
 #   Holds: afterwards the request has no session
 

@@ -1,7 +1,7 @@
 # core/loaded.pxi — the session of a request: read when first looked at
 #   Prefix: loaded
 #   Owns:  what it holds; the pooled one; emptying it; the last look at one that has ended
-#   Uses:  vault, ident, session, callbacks, state, policy, packing, record
+#   Uses:  vault, ident, session, callbacks, objects, policy, packing, record
 #   Never: the table, but for reading
 #   Holds: it is read once; what a request that is over has kept of it can be read on
 

@@ -1,7 +1,7 @@
 # core/merge.pxi — another request has changed the session meanwhile
 #   Prefix: merge
 #   Owns:  what is to be written then; following a session to another id
-#   Uses:  vault, session, state, policy, store, packing, record
+#   Uses:  vault, session, objects, policy, store, packing, record
 #   Never: writing
 #   Holds: of two who change a session at once neither loses a key; of one key the later counts
 

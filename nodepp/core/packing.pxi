@@ -1,7 +1,7 @@
 # core/packing.pxi — the dict of a session as bytes, and back
 #   Prefix: packing
 #   Owns:  encoding and decoding by the host; whether a dict fits
-#   Uses:  limits, session, callbacks, state, policy, store
+#   Uses:  limits, session, callbacks, objects, policy, store
 #   Never: declared fields
 #   Holds: what was encoded is decoded to the same
 

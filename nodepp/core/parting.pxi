@@ -3,7 +3,7 @@
 #   Owns:  ending a session with its hooks; the share of a turn that looks for those that are over;
 #          who gives way when the table is full
 #   Uses:  limits, clock, pulse, lock, trouble, fork, tables, vault, wheel, session, mend, expiry,
-#          cookie, callbacks, state, policy, store, loaded, visit
+#          cookie, callbacks, objects, policy, store, loaded, visit
 #   Never: a session that a request is being given: it is noted, and ends when that has been done
 #   Holds: who ends a session does so once, and tells after it has gone
 

@@ -1,7 +1,7 @@
 # core/personal.pxi — a visitor's session as a handler sees it
 #   Prefix: personal
 #   Owns:  class Session; which class the application has declared
-#   Uses:  limits, vault, ident, state, policy, packing, loaded, suspect, visit, parting, entry,
+#   Uses:  limits, vault, ident, objects, policy, packing, loaded, suspect, visit, parting, entry,
 #          alter, tally
 #   Never: writing it back
 #   Holds: what a handler changes takes effect at the end of its request, whole or not at all; but

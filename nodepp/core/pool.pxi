@@ -1,7 +1,7 @@
 # core/pool.pxi — the one Request that serves a request after the other
 #   Prefix: pool
 #   Owns:  taking a Request for what has come, and giving it back; the end of its life
-#   Uses:  limits, tables, request, connection, state, current, loaded, context
+#   Uses:  limits, tables, request, connection, objects, current, loaded, context
 #   Never: what is asked or answered
 #   Holds: a Request that the application has kept is over, and never given to another request
 
@@ -29,7 +29,7 @@ cdef Request pool_take(connection_t* c, request_t* r):
         req = Request()
     pool_spare = None
     req.number = stats.requests
-    state_bind(req, c, r)
+    objects_bind(req, c, r)
     pool_taken = req
     current_enter(req)
     return req

@@ -1,7 +1,7 @@
 # core/record.pxi — declared fields of a session, in a record of fixed size
 #   Prefix: record
 #   Owns:  reading and writing a field; a record with the fields that a request has changed
-#   Uses:  state, policy, store
+#   Uses:  objects, policy, store
 #   Never: which fields there are; the table
 #   Holds: a field lies within its record; numbers are little endian, texts have their length first
 

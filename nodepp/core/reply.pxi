@@ -1,7 +1,7 @@
 # core/reply.pxi — what a handler sets on its request for the answer
 #   Prefix: reply
 #   Owns:  the answer's type and field lines while it is being made; where out() begins
-#   Uses:  output, state, current, headers, answer
+#   Uses:  output, objects, current, headers, answer
 #   Never: writing the head
 #   Holds: nothing is set any more once the head is settled
 

@@ -1,7 +1,7 @@
 # core/result.pxi — what a handler returned becomes an answer
 #   Prefix: result
 #   Owns:  the meaning of each type of result; status, type and field lines into the head
-#   Uses:  limits, tables, output, response, request, callbacks, state, current, answer, reply,
+#   Uses:  limits, tables, output, response, request, callbacks, objects, current, answer, reply,
 #          personal, finish, pool, compress, stream
 #   Never: calling the handler, sending
 #   Holds: it raises before anything is queued, or the caller rewinds to its mark

@@ -1,7 +1,7 @@
 # core/settle.pxi — what a request has changed of its session takes effect
 #   Prefix: settle
 #   Owns:  writing back; the cookies
-#   Uses:  vault, ident, session, state, headers, reply, policy, packing, loaded, visit, parting,
+#   Uses:  vault, ident, session, objects, headers, reply, policy, packing, loaded, visit, parting,
 #          entry, merge, leave
 #   Never: Python under the lock
 #   Holds: of two who change a session at once neither loses a key; of one key the later counts

@@ -1,7 +1,7 @@
 # core/tally.pxi — adding to a number of a session, whoever else does
 #   Prefix: tally
 #   Owns:  read, add, and write if nobody was quicker; what is brought up to date by that
-#   Uses:  vault, session, state, policy, store, packing, record, loaded, alter, merge
+#   Uses:  vault, session, objects, policy, store, packing, record, loaded, alter, merge
 #   Never: what else the request has changed: that waits for its end
 #   Holds: a sum that was given has been written
 
@@ -131,7 +131,7 @@ cdef bint tally_try_field(SessionState s, FieldState field, total) except -1:
     cdef session_copy_t meta
     cdef uint8_t name[SESSION_NAME_SIZE_MAX]
     cdef bytearray mine = s.record
-    cdef uint64_t changed[STATE_WORD_COUNT]
+    cdef uint64_t changed[OBJECTS_WORD_COUNT]
     cdef bint any_changed = s.record_changed
     if session_read(policy_vault, s.slot, s.key, &meta, policy_scratch, name) != s.version:
         return False

@@ -2,7 +2,7 @@
 #   Prefix: witness
 #   Owns:  a look at the stack with the GIL, in a thread made for it; the dump by faulthandler, with
 #          its signal and its pipe
-#   Uses:  clock, pulse, plainlog, request, state, current, context
+#   Uses:  clock, pulse, plainlog, request, objects, current, context
 #   Never: the decision that a step is slow, or that the process ends
 #   Holds: the watchdog's thread needs no GIL and waits a bounded time for everything here
 

@@ -1,5 +1,5 @@
-# core/state.pxi — what is known of a request and its session: the fields of Request and Session
-#   Prefix: state
+# core/objects.pxi — what is known of a request and its session: the fields of Request and Session
+#   Prefix: objects
 #   Owns:  classes RequestState and SessionState; whether the life of a Request is over
 #   Uses:  limits, tables, vault, response, request
 #   Never: what handlers see: properties and methods stand above all that they call
@@ -7,8 +7,8 @@
 
 
 cdef enum:
-    STATE_FIELD_MAX = 256              # fields of a declared class of sessions
-    STATE_WORD_COUNT = 4               # words of a bit for each
+    OBJECTS_FIELD_MAX = 256              # fields of a declared class of sessions
+    OBJECTS_WORD_COUNT = 4               # words of a bit for each
 
 
 class RequestGone(RuntimeError):
@@ -53,7 +53,7 @@ cdef class SessionState:
     cdef bint nested                   # a list or dict in it has been handed out
     # Declared fields
     cdef bytearray record
-    cdef uint64_t changed_fields[STATE_WORD_COUNT]
+    cdef uint64_t changed_fields[OBJECTS_WORD_COUNT]
     cdef bint record_changed
 
     cdef bint gives_way                # to a login, for which the table had no room
@@ -88,14 +88,14 @@ cdef class RequestState:
     cdef uint64_t sent                 # content bytes streamed, for the log
 
 
-cdef inline request_t* state_live(RequestState req) except NULL:
+cdef inline request_t* objects_live(RequestState req) except NULL:
     if unlikely_(req.r is NULL):
         raise RequestGone("this Request is over: its answer has been produced or cut; "
                           "keep the values you need, not the Request")
     return req.r
 
 
-cdef void state_bind(RequestState req, connection_t* c, request_t* r) noexcept:
+cdef void objects_bind(RequestState req, connection_t* c, request_t* r) noexcept:
     """The Request stands for `r` from now on."""
     req.r = r
     req.connection = c
