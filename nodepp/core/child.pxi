@@ -2,7 +2,7 @@
 #   Prefix: child
 #   Owns:  which rooms hold descriptors and threads; what an engine of the child's own needs
 #   Uses:  fork, tables, poller, readahead, output, listener, request, accesslog, connection,
-#          callbacks, current, roster, personal, context, pool, dispatch, timer, reader, watchdog,
+#          callbacks, objects, current, roster, personal, pool, dispatch, timer, reader, watchdog,
 #          loop
 #   Never: shutdown, EPOLL_CTL_DEL, free: what the parent shares, and what frames of the parent's
 #          turn still point to, stays as it is
@@ -49,4 +49,4 @@ cdef void child_end_requests() noexcept:
     for slot in range(tables_highest_used):
         if tables_connection[slot].state != CONNECTION_FREE \
                 and tables_connection[slot].stream != NULL:
-            pool_release(<Request>tables_connection[slot].stream)
+            pool_release(<RequestState>tables_connection[slot].stream)

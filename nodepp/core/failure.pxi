@@ -21,7 +21,7 @@ cdef int failure_miss_with(connection_t* c, request_t* r, head_t* head, int stat
     cdef mark_t mark
     output_mark(&mark)
     req.lines = lines
-    req.guarded = current_guarded         # also that there is nothing is not for everybody
+    req.guarded = current_guarded      # also that there is nothing is not for everybody
     failure_page(req, head, status, None, &mark)
     return result_end(c, r, req, head)
 

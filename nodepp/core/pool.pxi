@@ -35,7 +35,7 @@ cdef Request pool_take(connection_t* c, request_t* r):
     return req
 
 
-cdef inline void pool_give(Request req) noexcept:
+cdef inline void pool_give(RequestState req) noexcept:
     """Ends its life. It is used again only if nobody else holds it: whoever kept it finds it over,
     never another request in it."""
     global pool_spare, pool_taken
@@ -44,7 +44,7 @@ cdef inline void pool_give(Request req) noexcept:
         pool_taken = None
     if likely_(Py_REFCNT(req) == 1):   # the caller's variable
         if pool_spare is None:
-            pool_spare = req
+            pool_spare = <Request>req
     else:
         stats.detached_requests += 1
 
@@ -61,7 +61,7 @@ cdef void pool_end() noexcept:
         pool_forget()
 
 
-cdef void pool_release(Request req) noexcept:
+cdef void pool_release(RequestState req) noexcept:
     """Its life is over."""
     if req._session is not None:
         loaded_release(req)
