@@ -1,7 +1,8 @@
 """Builds the compiled core. All metadata is in pyproject.toml.
 
 The environment variable NODEPP_FLAVOUR chooses what is built; each flavour has a folder of its own
-below build/, so that none overwrites another:
+below build/, so that none overwrites another. All but the first abort where a connection changes
+its state in a way that the table of states does not have (NODEPP_VERIFY):
 
     release  -O3                     what an installation gives
     debug    -O0 -g                  for gdb
@@ -31,14 +32,14 @@ FLAVOURS = {
     "debug": {
         "compile": ["-O0", "-g", "-UNDEBUG"],
         "link": [],
-        "macros": [],
+        "macros": [("NODEPP_VERIFY", "1")],
         "directives": {},
     },
     "trace": {
         "compile": ["-O1", "-g"],
         "link": [],
         # The macro switches the line events on, also in functions that do not hold the GIL.
-        "macros": [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")],
+        "macros": [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1"), ("NODEPP_VERIFY", "1")],
         "directives": {"linetrace": True},
     },
     "asan": {
@@ -51,7 +52,7 @@ FLAVOURS = {
             "-fno-sanitize-recover=undefined",
         ],
         "link": ["-fsanitize=address,undefined"],
-        "macros": [],
+        "macros": [("NODEPP_VERIFY", "1")],
         "directives": {},
     },
 }

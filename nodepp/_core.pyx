@@ -29,6 +29,7 @@ include "core/trouble.pxi"
 # floor 1: what is kept
 include "core/fork.pxi"
 include "core/memory.pxi"
+include "core/state.pxi"
 include "core/tables.pxi"
 include "core/vault.pxi"
 

@@ -98,7 +98,8 @@ EXCEPTIONS = {
     "readahead": "job_t",
     "snapshot": "Snapshot host_t place_t",
     "statics": "Resource expires_t representation_t static_t",
-    "tables": "connection_t connection_state CONNECTION_* request_t pending_t",
+    "state": "CONNECTION_*",
+    "tables": "connection_t request_t pending_t",
     "transport": "peer_t",
     "upload": "UploadFile UploadReader UploadSource",
     "watchdog": "Watchdog",
@@ -366,6 +367,24 @@ def test_names_begin_with_their_room(path: Path) -> None:
 def test_part_is_neither_a_scrap_nor_a_hall(path: Path) -> None:
     count = len(path.read_text().splitlines())
     assert count <= 500
+
+
+# Each of these is the business of the functions named; a state is its watch and its deadline too.
+SOLE = {
+    r"\bc\.state *=(?!=)": "connection_enter",
+    r"\bdeadline_set\(": "connection_enter connection_hurry",
+    r"\bpoller_change\(": "connection_watch",
+    r"\bconnection_watch\(": "connection_enter",
+}
+
+
+@pytest.mark.parametrize("pattern", SOLE)
+def test_a_state_is_entered_in_one_place(pattern: str) -> None:
+    users = {
+        name for path in PARTS for name, count, text in functions(path.read_text())
+        if re.search(pattern, without_comments("\n".join(text.splitlines()[1 - count:])))
+    }  # fmt: skip
+    assert users == set(SOLE[pattern].split())
 
 
 def test_public_names_are_exported_and_typed() -> None:

@@ -1,6 +1,6 @@
 # core/connection.pxi — a slot's life: what it waits for, what it keeps, how it ends
 #   Prefix: connection
-#   Owns:  states and their deadlines, input cut into requests, flushing, closing
+#   Owns:  entering a state, input cut into requests, flushing, closing
 #   Uses:  limits, clock, memory, tables, deadline, poller, transport, output, parser, body,
 #          request, accesslog
 #   Never: which handler answers; the decision what to do next is the loop's
@@ -27,7 +27,7 @@ cdef struct stats_t:
     uint64_t accepted, requests, parse_errors, handler_errors, bytes_in, bytes_out
     uint64_t status_class[6]           # by first digit
     uint64_t refused_full, refused_memory, accept_pauses, turns, busy_ns
-    uint64_t timeouts_header, timeouts_body, timeouts_send, timeouts_idle
+    uint64_t timeouts[STATE_COUNTER_COUNT]
     uint64_t detached_requests, blocked
     uint64_t cut                       # at the end of the grace time, amid a request or an answer
 
@@ -65,7 +65,7 @@ cdef connection_t* connection_begin(int fd, const peer_t* peer) noexcept:
         tables_give(c)
         return NULL
     c.interest = POLLER_READ
-    deadline_set(c, limits.header_timeout_ms)
+    connection_enter(c, CONNECTION_ACCEPTED)
     return c
 
 
@@ -76,13 +76,13 @@ cdef void connection_end(connection_t* c) noexcept:
     transport_close(c.fd)
     c.fd = -1
     deadline_clear(c)
-    connection_leave_starved(c)
     if c.request != NULL:
         request_release(c.request)
         c.request = NULL
     if c.pending != NULL:
         output_free_rest(c.pending)
         c.pending = NULL
+    connection_enter(c, CONNECTION_FREE)
     tables_give(c)
 
 
@@ -110,14 +110,41 @@ cdef inline void connection_watch(connection_t* c, int interest) noexcept:
             c.interest = <uint8_t>interest
 
 
-cdef inline void connection_enter(connection_t* c, int state, int interest,
-                                  int64_t timeout_ms) noexcept:
-    """The connection awaits something else from now on. A state that is already there keeps its
-    deadline: bytes that drip in do not buy time for a head."""
-    if c.state != state or state == CONNECTION_IDLE:
-        c.state = <uint8_t>state
-        deadline_set(c, timeout_ms)
-    connection_watch(c, interest)
+cdef inline void connection_enter(connection_t* c, int state) noexcept:
+    """The connection awaits something else from now on: the table says what is watched, and until
+    when. Nothing else writes c.state. Where `state` is a constant, most of this is decided by the
+    compiler."""
+    global connection_starved_count
+    cdef const state_t* row = &state_table[state]
+    state_verify(c.state, state)
+    if state == CONNECTION_STARVED:
+        connection_starved_count += 1
+    elif state_may_follow(CONNECTION_STARVED, state) and unlikely_(c.state == CONNECTION_STARVED):
+        connection_starved_count -= 1
+    if row.deadline == STATE_DEADLINE_HEADER:
+        if c.state != state:           # bytes that drip in do not buy time for a head
+            deadline_set(c, limits.header_timeout_ms)
+    elif row.deadline != STATE_DEADLINE_BEFORE:
+        deadline_set(c, connection_time_ms(row.deadline))
+    c.state = <uint8_t>state
+    if row.interest != STATE_INTEREST_BEFORE:
+        connection_watch(c, row.interest)
+
+
+cdef inline int64_t connection_time_ms(int deadline) noexcept nogil:
+    """How long a deadline of the table is now."""
+    if deadline == STATE_DEADLINE_KEEP_ALIVE:
+        return limits.keep_alive_timeout_ms
+    if deadline == STATE_DEADLINE_SEND:
+        return limits.send_timeout_ms
+    if deadline == STATE_DEADLINE_BODY:
+        return limits.body_timeout_ms
+    return LINGER_IDLE_MS
+
+
+cdef void connection_hurry(connection_t* c, int64_t within_ms) noexcept:
+    """The state that it is in ends sooner than the table says."""
+    deadline_set(c, within_ms)
 
 
 cdef inline ssize_t connection_receive(connection_t* c, input_t* input) noexcept:
@@ -273,17 +300,8 @@ cdef inline bint connection_may_read(const connection_t* c) noexcept nogil:
 
 cdef void connection_starve(connection_t* c) noexcept:
     """Buffer memory is spent: no reading until some is given back, or the deadline."""
-    global connection_starved_count
     if c.state != CONNECTION_STARVED:
-        connection_starved_count += 1
-        connection_enter(c, CONNECTION_STARVED, 0, limits.body_timeout_ms)
-
-
-cdef inline void connection_leave_starved(connection_t* c) noexcept:
-    global connection_starved_count
-    if unlikely_(c.state == CONNECTION_STARVED):
-        connection_starved_count -= 1
-        c.state = CONNECTION_READING_BODY
+        connection_enter(c, CONNECTION_STARVED)
 
 
 cdef int connection_flush(connection_t* c) noexcept:

@@ -29,14 +29,10 @@ cdef int download_wait(connection_t* c) except -1:
         c.pending.job = readahead_ask(<File>piece.owner, piece.start, piece.size,
                                       connection_key(c) + 1)
         if c.pending.job != NULL:
-            c.state = CONNECTION_READING_AHEAD
-            deadline_set(c, limits.send_timeout_ms)
-            connection_watch(c, 0)
+            connection_enter(c, CONNECTION_READING_AHEAD)
             return 0
     output_warm(c.pending, piece.start + piece.size)
-    c.state = CONNECTION_WRITING
-    deadline_set(c, limits.send_timeout_ms)
-    connection_watch(c, POLLER_WRITE)
+    connection_enter(c, CONNECTION_WRITING)
     return 0
 
 
@@ -72,7 +68,6 @@ cdef int download_go_on() except -1:
             c = tables_find(<uint32_t>((job.key - 1) & 0xFFFFFFFF), <uint32_t>((job.key - 1) >> 32))
         if c != NULL and c.state == CONNECTION_READING_AHEAD:
             output_warm(c.pending, job.offset + job.size)
-            c.state = CONNECTION_WRITING
             readahead_free(job)
             loop_after_flush(c, connection_flush(c))
         else:

@@ -131,27 +131,16 @@ cdef int house_expire() except -1:
 
 
 cdef int house_time_out(connection_t* c) except -1:
-    """Its deadline has passed: what that means depends on what was awaited."""
-    cdef int status = 0
-    if c.state == CONNECTION_IDLE:
-        stats.timeouts_idle += 1
-    elif c.state == CONNECTION_READING_HEAD:
-        stats.timeouts_header += 1
-        status = 408
-    elif c.state == CONNECTION_READING_BODY:
-        stats.timeouts_body += 1
-        status = 408
-    elif c.state == CONNECTION_STARVED:
-        status = 503
-        trouble_note(TROUBLE_BUDGET, 0)
-    elif c.state != CONNECTION_LINGERING:
-        stats.timeouts_send += 1
-    if status == 0:
+    """Its deadline has passed: what that means is the state's to say."""
+    cdef const state_t* row = &state_table[c.state]
+    stats.timeouts[row.counter] += 1
+    if row.on_timeout == 0:
         loop_close(c)
         return 0
-    connection_leave_starved(c)
+    if row.on_timeout == 503:
+        trouble_note(TROUBLE_BUDGET, 0)
     output_begin()
-    loop_refuse(c, status, c.request)
+    loop_refuse(c, row.on_timeout, c.request)
     return loop_after_flush(c, connection_flush(c))
 
 
@@ -162,9 +151,7 @@ cdef int house_feed_starved() except -1:
     for slot in range(tables_highest_used):
         c = &tables_connection[slot]
         if c.state == CONNECTION_STARVED and connection_may_read(c):
-            connection_leave_starved(c)
-            deadline_set(c, limits.body_timeout_ms)
-            connection_watch(c, POLLER_READ)
+            connection_enter(c, CONNECTION_READING_BODY)
     return 0
 
 
@@ -225,10 +212,9 @@ cdef int house_stop_step() except -1:
         if c.state == CONNECTION_FREE:
             continue
         if cut:
-            # IDLE has said nothing yet, and LINGERING has its answer: they lose nothing.
-            stats.cut += c.state != CONNECTION_IDLE and c.state != CONNECTION_LINGERING
+            stats.cut += state_table[c.state].on_stop == STATE_STOP_GRACE
             loop_close(c)
-        elif c.state == CONNECTION_IDLE:
+        elif state_table[c.state].on_stop >= STATE_STOP_CLOSE:
             house_sweep(c)
     return 0
 
@@ -238,12 +224,13 @@ cdef int house_sweep(connection_t* c) except -1:
     has not said a word yet gets two seconds for it."""
     cdef uint32_t generation = c.generation
     cdef uint32_t slot = tables_slot(c)
+    cdef uint8_t before = c.state
     loop_read(c)
     c = tables_find(slot, generation)
-    if c == NULL or c.state != CONNECTION_IDLE:
+    if c == NULL or c.state != before:
         return 0
-    if c.answered == 0:
-        deadline_set(c, LINGER_IDLE_MS)
+    if state_table[before].on_stop == STATE_STOP_HURRY:
+        connection_hurry(c, LINGER_IDLE_MS)
     else:
         loop_close(c)
     return 0

@@ -156,21 +156,18 @@ cdef int loop_drain(int fd) noexcept:
 
 cdef int loop_advance(connection_t* c, int ready) except -1:
     """A connection is ready for what it waits for."""
-    if c.state == CONNECTION_WRITING or c.state == CONNECTION_STREAMING:
-        if unlikely_(ready & POLLER_GONE) and c.pending == NULL:
-            loop_close(c)              # an iterator that has nothing to say would not find out
-        elif ready & (POLLER_WRITE | POLLER_GONE):
-            return loop_after_flush(c, connection_flush(c))
-        return 0
-    if c.state == CONNECTION_LINGERING:
-        return loop_linger(c)
-    if unlikely_(c.state == CONNECTION_READING_AHEAD):
-        if ready & POLLER_GONE:
-            loop_close(c)
-        return 0
-    if ready & POLLER_READ:
+    cdef const state_t* row = &state_table[c.state]
+    if likely_(row.on_ready == STATE_DO_READ and ready & POLLER_READ):
         return loop_read(c)
-    if ready & POLLER_GONE:
+    return loop_do(c, row.on_gone if ready & POLLER_GONE else row.on_ready)
+
+
+cdef int loop_do(connection_t* c, int action) except -1:
+    if action == STATE_DO_FLUSH:
+        return loop_after_flush(c, connection_flush(c))
+    if action == STATE_DO_LINGER:
+        return loop_linger(c)
+    if action == STATE_DO_CLOSE:
         loop_close(c)
     return 0
 
@@ -210,7 +207,7 @@ cdef int loop_feed(connection_t* c, input_t* input) except -1:
                 break
             r = c.request
             c.request = NULL
-        c.state = CONNECTION_IDLE      # what may follow has a deadline of its own
+        connection_enter(c, CONNECTION_ANSWERING)
         output_mark(&mark)
         if unlikely_(dispatch_try(c, r) < 0):
             dispatch_recover(c, r, &mark)
@@ -291,19 +288,18 @@ cdef int loop_after_flush(connection_t* c, int outcome) except -1:
             return 0
         if outcome == OUTPUT_COLD:
             return download_wait(c)
-        c.state = CONNECTION_WRITING
-        if c.stream != NULL:
-            c.state = CONNECTION_STREAMING
         # Progress was made or begun: the peer has its time again.
-        deadline_set(c, limits.send_timeout_ms)
-        connection_watch(c, POLLER_WRITE)
+        if c.stream != NULL:
+            connection_enter(c, CONNECTION_STREAM_WRITING)
+        else:
+            connection_enter(c, CONNECTION_WRITING)
         return 0
     if unlikely_(c.stream != NULL):
         return loop_stream(c)
     if unlikely_(c.closing or connection_draining and c.request == NULL):
         return loop_end(c)
     if likely_(c.request == NULL):
-        connection_enter(c, CONNECTION_IDLE, POLLER_READ, limits.keep_alive_timeout_ms)
+        connection_enter(c, CONNECTION_IDLE)
         return 0
     return loop_after_request(c)
 
@@ -311,27 +307,23 @@ cdef int loop_after_flush(connection_t* c, int outcome) except -1:
 cdef int loop_after_request(connection_t* c) noexcept:
     """Something of a further request is here."""
     if c.request.collecting:
-        if c.state == CONNECTION_READING_BODY:
-            deadline_set(c, limits.body_timeout_ms)    # bytes have come: it has its time again
-        connection_enter(c, CONNECTION_READING_BODY, POLLER_READ, limits.body_timeout_ms)
+        connection_enter(c, CONNECTION_READING_BODY)
         return 0
     if c.request.head.position == 0 and c.request.head.leading == 0:
         # Held back while answers were on their way: goes on without a new byte.
-        connection_enter(c, CONNECTION_READING_HEAD, 0, limits.header_timeout_ms)
+        connection_enter(c, CONNECTION_HELD)
         queue_add(c)
         return 0
-    connection_enter(c, CONNECTION_READING_HEAD, POLLER_READ, limits.header_timeout_ms)
+    connection_enter(c, CONNECTION_READING_HEAD)
     return 0
 
 
 cdef int loop_stream(connection_t* c) except -1:
     """The peer has taken all so far: the iterator's next share, or its end."""
     cdef int outcome
-    if c.state != CONNECTION_STREAMING:
+    if c.state != CONNECTION_STREAMING and c.state != CONNECTION_STREAM_WRITING:
         # The first piece has left with the head; others get their turn before the second one.
-        c.state = CONNECTION_STREAMING
-        deadline_set(c, limits.send_timeout_ms)
-        connection_watch(c, 0)
+        connection_enter(c, CONNECTION_STREAMING)
         queue_add(c)
         return 0
     output_begin()
@@ -346,8 +338,7 @@ cdef int loop_stream(connection_t* c) except -1:
     outcome = connection_flush(c)
     if outcome != OUTPUT_SENT:
         return loop_after_flush(c, outcome)
-    deadline_set(c, limits.send_timeout_ms)
-    connection_watch(c, 0)
+    connection_enter(c, CONNECTION_STREAMING)
     queue_add(c)
     return 0
 
@@ -361,11 +352,9 @@ cdef int loop_end(connection_t* c) noexcept:
         request_release(c.request)
         c.request = NULL
     shutdown(c.fd, SHUT_WR)
-    c.state = CONNECTION_LINGERING
     c.linger_size = 0
     c.linger_end_ms = clock_now_ms + LINGER_MS
-    deadline_set(c, LINGER_IDLE_MS)
-    connection_watch(c, POLLER_READ)
+    connection_enter(c, CONNECTION_LINGERING)
     return 0
 
 
@@ -377,7 +366,7 @@ cdef int loop_linger(connection_t* c) noexcept:
     if count > 0:
         c.linger_size += <uint32_t>count
         if c.linger_size < LINGER_SIZE_MAX and clock_now_ms < c.linger_end_ms:
-            deadline_set(c, LINGER_IDLE_MS)
+            connection_enter(c, CONNECTION_LINGERING)
             return 0
     loop_close(c)
     return 0
@@ -411,7 +400,7 @@ cdef int loop_run_queue() except -1:
         advanced += 1
         if c.state == CONNECTION_STREAMING and c.pending == NULL:
             loop_stream(c)
-        elif c.state == CONNECTION_READING_HEAD:
+        elif c.state == CONNECTION_HELD:
             input.at = input.end = connection_scratch
             input.holder = NULL
             loop_feed(c, &input)

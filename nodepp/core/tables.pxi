@@ -5,25 +5,13 @@
 #   Never: what a connection does
 #   Holds: a slot's generation moves on when it is given back, so that a late reply finds nobody
 
-cdef enum:                             # states of a connection: what it awaits
-    CONNECTION_FREE
-    CONNECTION_IDLE                # between requests; owns no buffer
-    CONNECTION_READING_HEAD        # `request` keeps what has come of it
-    CONNECTION_READING_BODY        # `request` collects it
-    CONNECTION_STARVED             # as before, but buffer memory is spent: not reading for now
-    CONNECTION_WAITING             # the handler's answer comes later
-    CONNECTION_STREAMING           # `stream` is asked for more as the peer takes it
-    CONNECTION_WRITING             # `pending` leaves as the peer takes it
-    CONNECTION_READING_AHEAD       # as before, but the disk has not given its next bytes yet
-    CONNECTION_LINGERING           # answered early: drains the input, then closes
-
 cdef struct request_t
 cdef struct pending_t
 
 cdef struct connection_t:
     int32_t fd
     uint32_t generation
-    uint8_t state                  # CONNECTION_
+    uint8_t state                  # CONNECTION_; connection_enter writes it
     uint8_t interest               # POLLER_ bits the poller has been asked for
     uint8_t family                 # of `peer`; AF_UNIX has none
     bint closing                   # close when all has been sent
@@ -105,7 +93,8 @@ cdef inline uint32_t tables_slot(const connection_t* c) noexcept nogil:
 
 
 cdef connection_t* tables_take() noexcept nogil:
-    """The lowest free slot, or NULL when even the reserve is full."""
+    """The lowest free slot, or NULL when even the reserve is full. Its state is the caller's to
+    enter."""
     global tables_first_free, tables_highest_used, tables_used_count, tables_high_water
     cdef connection_t* c
     cdef uint32_t generation
@@ -125,7 +114,6 @@ cdef connection_t* tables_take() noexcept nogil:
     memset(c, 0, sizeof(connection_t))
     c.generation = generation
     c.fd = c.bucket = c.next = c.previous = c.session_slot = -1
-    c.state = CONNECTION_IDLE
     return c
 
 
@@ -151,9 +139,9 @@ cdef void tables_give(connection_t* c) noexcept nogil:
     """Gives a slot back. Whoever still knows its generation finds it gone."""
     global tables_first_free, tables_highest_used, tables_used_count
     cdef uint32_t slot = tables_slot(c)
-    ensure(c.state != CONNECTION_FREE and c.request == NULL and c.pending == NULL)
+    ensure(c.state == CONNECTION_FREE and c.request == NULL and c.pending == NULL)
     ensure(c.stream == NULL and c.bucket == -1)
-    c.state = CONNECTION_FREE
+    ensure(tables_used_bits[slot // 64] >> (slot % 64) & 1)
     c.generation += 1
     tables_used_bits[slot // 64] &= ~(<uint64_t>1 << (slot % 64))
     if slot < tables_first_free:
