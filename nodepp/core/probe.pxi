@@ -218,6 +218,35 @@ def probe_struct_sizes() -> dict:
             "reserve_count": RESERVE_COUNT}
 
 
+def probe_states() -> list:
+    """The table of a connection's states, row by row."""
+    cdef const state_t* row
+    interests = {STATE_INTEREST_NOTHING: "", STATE_INTEREST_READ: "read",
+                 STATE_INTEREST_WRITE: "write", STATE_INTEREST_BEFORE: "as before"}
+    deadlines = {STATE_DEADLINE_BEFORE: "as before", STATE_DEADLINE_HEADER: "header",
+                 STATE_DEADLINE_BODY: "body", STATE_DEADLINE_SEND: "send",
+                 STATE_DEADLINE_KEEP_ALIVE: "keep-alive", STATE_DEADLINE_LINGER: "linger"}
+    actions = {STATE_DO_NOTHING: "", STATE_DO_READ: "read", STATE_DO_FLUSH: "flush",
+               STATE_DO_LINGER: "drain", STATE_DO_LISTEN: "listen", STATE_DO_CLOSE: "close"}
+    counters = {STATE_COUNTER_NONE: "", STATE_COUNTER_IDLE: "timeouts_idle",
+                STATE_COUNTER_HEADER: "timeouts_header", STATE_COUNTER_BODY: "timeouts_body",
+                STATE_COUNTER_SEND: "timeouts_send", STATE_COUNTER_ANSWER: "timeouts_answer"}
+    stops = {STATE_STOP_GRACE: "grace", STATE_STOP_LEAVE: "grace, uncounted",
+             STATE_STOP_CLOSE: "close", STATE_STOP_HURRY: "2 s"}
+    found = []
+    for i in range(STATE_COUNT):
+        row = &state_table[i]
+        found.append({
+            "name": row.name.decode(), "awaits": row.awaits.decode(),
+            "interest": interests[row.interest], "deadline": deadlines[row.deadline],
+            "on_ready": actions[row.on_ready], "on_gone": actions[row.on_gone],
+            "on_timeout": row.on_timeout, "counter": counters[row.counter],
+            "on_stop": stops[row.on_stop],
+            "next": [state_table[k].name.decode() for k in range(STATE_COUNT)
+                     if state_may_follow(i, k)]})
+    return found
+
+
 def probe_statics() -> dict:
     """How many snapshots, resources and files are alive."""
     return {"snapshots": snapshot_count, "resources": statics_resource_count, "files": file_count}
