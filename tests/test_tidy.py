@@ -85,6 +85,7 @@ EXCEPTIONS = {
     "freeze": "route_freeze route_insert route_register",
     "headers": "Headers ClientAddress",
     "inotify": "Inotify IN_*",
+    "later": "Later",
     "limits": "[A-Z]*",
     "memory": "fault_t fault_strikes",
     "output": "output piece_t pending_t mark_t",

@@ -224,7 +224,7 @@ cdef class Engine:
 
 cdef set engine_keys = {
     "max_connections", "poller", "selector_factory", "header_timeout_ms", "body_timeout_ms",
-    "send_timeout_ms", "keep_alive_timeout_ms", "max_payload", "head_size_max",
+    "send_timeout_ms", "keep_alive_timeout_ms", "half_close", "max_payload", "head_size_max",
     "target_size_max", "field_count_max", "buffer_memory", "spool_size", "spool_dir",
     "form_part_count_max", "form_field_size_max", "server_header", "reserved_descriptors",
     "wakeup_fd", "owns_signals", "compress_threshold", "sessions", "session_timeout_s",
@@ -332,6 +332,7 @@ cdef int engine_apply(dict settings) except -1:
         settings, "send_timeout_ms", limits.send_timeout_ms, 1, <int64_t>1 << 40)
     limits.keep_alive_timeout_ms = engine_number(
         settings, "keep_alive_timeout_ms", limits.keep_alive_timeout_ms, 1, <int64_t>1 << 40)
+    limits.half_close = bool(settings.get("half_close", False))
     return engine_apply_texts(settings)
 
 
@@ -457,6 +458,7 @@ cdef dict engine_stats(Engine engine):
         timeouts_body=stats.timeouts[STATE_COUNTER_BODY],
         timeouts_send=stats.timeouts[STATE_COUNTER_SEND],
         timeouts_idle=stats.timeouts[STATE_COUNTER_IDLE],
+        timeouts_answer=stats.timeouts[STATE_COUNTER_ANSWER],
         handler_errors=stats.handler_errors, detached_requests=stats.detached_requests,
         reads_ahead=readahead_count,
         busy_ns=stats.busy_ns, average_us=stats.busy_ns / 1000.0 / answered,

@@ -139,6 +139,8 @@ cdef int house_time_out(connection_t* c) except -1:
         return 0
     if row.on_timeout == 503:
         trouble_note(TROUBLE_BUDGET, 0)
+    if row.on_timeout == 504:
+        return wait_time_out(c)
     output_begin()
     loop_refuse(c, row.on_timeout, c.request)
     return loop_after_flush(c, connection_flush(c))

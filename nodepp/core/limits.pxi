@@ -20,6 +20,7 @@ cdef struct limits_t:
     int64_t body_timeout_ms         # without a byte of the body; over: 408
     int64_t send_timeout_ms         # without progress of an answer; over: cut
     int64_t keep_alive_timeout_ms   # between requests; over: closed without a word
+    bint half_close                 # a client that has ended its input waits for its answer
 
 cdef limits_t limits
 
@@ -85,6 +86,7 @@ cdef void limits_default() noexcept nogil:
     limits.body_timeout_ms = 60 * 1000
     limits.send_timeout_ms = 60 * 1000
     limits.keep_alive_timeout_ms = 60 * 1000
+    limits.half_close = False
 
 
 limits_default()

@@ -167,6 +167,8 @@ cdef int loop_do(connection_t* c, int action) except -1:
         return loop_after_flush(c, connection_flush(c))
     if action == STATE_DO_LINGER:
         return loop_linger(c)
+    if action == STATE_DO_LISTEN:
+        return wait_listen(c)
     if action == STATE_DO_CLOSE:
         loop_close(c)
     return 0
@@ -321,6 +323,8 @@ cdef int loop_after_request(connection_t* c) noexcept:
 cdef int loop_stream(connection_t* c) except -1:
     """The peer has taken all so far: the iterator's next share, or its end."""
     cdef int outcome
+    if later_of(c) is not None:
+        return wait_begin(c)
     if c.state != CONNECTION_STREAMING and c.state != CONNECTION_STREAM_WRITING:
         # The first piece has left with the head; others get their turn before the second one.
         connection_enter(c, CONNECTION_STREAMING)
@@ -404,5 +408,7 @@ cdef int loop_run_queue() except -1:
             input.at = input.end = connection_scratch
             input.holder = NULL
             loop_feed(c, &input)
+        elif c.state == CONNECTION_WAITING or c.state == CONNECTION_WAITING_DEAF:
+            wait_go_on(c)
     queue_lazy = stats.bytes_out == sent
     return advanced

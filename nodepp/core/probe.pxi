@@ -247,6 +247,11 @@ def probe_states() -> list:
     return found
 
 
+def probe_answer(slot: int, generation: int, number: int, result: object) -> bool:
+    """The answer to a request that waits; False: nothing waits for it."""
+    return wait_answer(slot, generation, number, result)
+
+
 def probe_statics() -> dict:
     """How many snapshots, resources and files are alive."""
     return {"snapshots": snapshot_count, "resources": statics_resource_count, "files": file_count}

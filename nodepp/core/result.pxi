@@ -39,6 +39,8 @@ cdef int result_answer(RequestState req, head_t* head, object result) except -1:
 
 cdef int result_other(RequestState req, head_t* head, object result) except -1:
     """The rarer types of result."""
+    if type(result) is Later:
+        return later_take(req, <Later>result)
     if isinstance(result, str):
         return result_text(req, head, str(result))
     if isinstance(result, (bytes, bytearray, memoryview)):
@@ -156,10 +158,12 @@ cdef int result_compress_rendered(RequestState req, size_t size) except -1:
 
 
 cdef int result_end(connection_t* c, request_t* r, RequestState req, head_t* head) except -1:
-    """After the answer was queued: ends the Request, unless it goes on as a stream."""
+    """After the answer was queued: ends the Request, unless it waits or goes on as a stream."""
     current_leave(NULL)
     if req.iterator is not None:
         pool_forget()
+        if type(req.iterator) is Later:
+            return later_park(c, r, req)
         return stream_begin(c, r, req)
     finish_count(c, r, head.status, req.sent)
     pool_give(req)

@@ -1,4 +1,5 @@
 # core/state.pxi — a connection's life as a table
+#   Prefix: state
 #   Owns:  the states; of each: interest, deadline, what readiness, a peer that has gone, a time-out
 #          and a stop mean, which counter a time-out books, which states may follow
 #   Uses:  nothing

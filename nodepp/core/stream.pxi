@@ -184,7 +184,8 @@ cdef void stream_end(connection_t* c, request_t* r, RequestState req) noexcept:
     req.iterator = None
     stream_close(iterator)
     current_leave(before)
-    finish_count(c, r, req._status, req.sent)
+    # No answer has left: nginx logs 499 too.
+    finish_count(c, r, 499 if type(iterator) is Later else req._status, req.sent)
     pool_give(req)
 
 

@@ -32,7 +32,7 @@ cdef struct connection_t:
     request_t* request             # what is being received or waits to be parsed; NULL when idle
     pending_t* pending             # what the peer has not taken yet; NULL: nothing
     int32_t session_slot           # of whom it brought last, a hint; -1: nobody
-    PyObject* stream               # the Request whose iterator is being sent; NULL: none
+    PyObject* stream               # the Request that waits, or whose iterator is sent; NULL: none
 
 cdef connection_t* tables_connection   # the array; NULL while no engine is open
 cdef uint64_t* tables_used_bits        # one bit a slot: finding a free one reads 64 at a time
