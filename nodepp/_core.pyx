@@ -132,8 +132,8 @@ include "core/witness.pxi"
 
 # floor 6: the whole
 include "core/watchdog.pxi"
-include "core/loop.pxi"
 include "core/download.pxi"
+include "core/loop.pxi"
 include "core/wait.pxi"
 include "core/house.pxi"
 include "core/child.pxi"

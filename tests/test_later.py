@@ -132,7 +132,7 @@ def test_a_client_that_leaves_behind_pipelined_requests_is_seen(desk):
 
 
 def test_a_reset_behind_more_input_than_is_kept(desk):
-    """select and selectors tell of a reset only where something is watched: the answer finds out."""
+    """select and selectors do not tell of it where nothing is watched: then the answer does."""
     client = wait(desk, GET + BEHIND * 4000)
     desk.server.idle()
     client.reset()

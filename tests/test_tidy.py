@@ -53,7 +53,7 @@ FORWARD = {
     ("session", "mend"): "a session that is found damaged is mended where it is found",
     ("route", "freeze"): "class Router is filled by freeze, its methods call it",
     ("loop", "house"): "one turn: what it does apart from answering stands there",
-    ("loop", "download"): "likewise, for files that wait for a disk",
+    ("loop", "wait"): "likewise, for requests that wait for an answer",
 }
 KNOT_SIZE_MAX = 3                      # rooms that use each other, directly or by way of others
 

@@ -1,7 +1,7 @@
 # core/connection.pxi — a slot's life: what it waits for, what it keeps, how it ends
 #   Prefix: connection
 #   Owns:  entering a state, input cut into requests, flushing, closing
-#   Uses:  limits, clock, memory, tables, deadline, poller, transport, output, parser, body,
+#   Uses:  limits, clock, memory, state, tables, deadline, poller, transport, output, parser, body,
 #          request, accesslog
 #   Never: which handler answers; the decision what to do next is the loop's
 #   Holds: IDLE owns no buffer; what is watched follows from the state

@@ -1,10 +1,9 @@
 # core/download.pxi — a file from the disk, while the disk takes its time
 #   Prefix: download
 #   Owns:  the state READING_AHEAD: how a connection gets into it and out again
-#   Uses:  limits, clock, tables, deadline, poller, file, readahead, output, connection, callbacks,
-#          loop
+#   Uses:  clock, tables, poller, file, readahead, output, connection, callbacks
 #   Never: reading the disk; the helper does
-#   Holds: whoever leaves the state, in whatever way, leaves no job behind
+#   Holds: a connection that leaves the state, in whatever way, leaves no job behind
 
 cdef bint download_watched             # the helper is there, and its pipe is watched
 cdef int64_t download_retry_ms         # it could not be had, and is asked for again then; else 0
@@ -58,8 +57,8 @@ cdef bint download_has_helper() except -1:
     return False
 
 
-cdef int download_go_on() except -1:
-    """What the helper has read goes out, to whoever is still there for it."""
+cdef connection_t* download_next() noexcept:
+    """A connection whose peer can have what the helper has read, or NULL: no other one."""
     cdef job_t* job = readahead_take()
     cdef connection_t* c
     while job != NULL:
@@ -69,8 +68,7 @@ cdef int download_go_on() except -1:
         if c != NULL and c.state == CONNECTION_READING_AHEAD:
             output_warm(c.pending, job.offset + job.size)
             readahead_free(job)
-            loop_after_flush(c, connection_flush(c))
-        else:
-            readahead_free(job)
+            return c
+        readahead_free(job)
         job = readahead_take()
-    return 0
+    return NULL

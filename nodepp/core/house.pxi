@@ -1,8 +1,8 @@
 # core/house.pxi — what a turn does beside answering: who comes in, who has to go
 #   Prefix: house
 #   Owns:  accepting, deadlines that have passed, the end of starvation, stopping
-#   Uses:  limits, clock, trouble, tables, deadline, poller, transport, output, address, response,
-#          listener, connection, callbacks, loop
+#   Uses:  limits, clock, trouble, state, tables, deadline, poller, transport, output, address,
+#          response, listener, connection, callbacks, loop, wait
 #   Never: requests
 #   Holds: whoever is sent away is told why, if he can still hear it
 

@@ -1,7 +1,7 @@
 # core/later.pxi — an answer that comes later
 #   Prefix: later
 #   Owns:  class Later: what a handler returns instead of its answer; parking the request for it
-#   Uses:  limits, clock, memory, tables, response, request, connection, context, dispatch
+#   Uses:  clock, memory, tables, response, request, connection, objects, finish, pool
 #   Never: when the answer comes, or what becomes of it then; wait does that
 #   Holds: slot, generation and number name one wait: what comes for another one is refused
 

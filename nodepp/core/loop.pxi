@@ -1,9 +1,10 @@
 # core/loop.pxi — one turn: wait, accept, advance each ready connection, expire
 #   Prefix: loop
 #   Owns:  the order of things; what each outcome leads to; stopping
-#   Uses:  limits, clock, pulse, trouble, fork, memory, tables, deadline, poller, transport,
+#   Uses:  limits, clock, pulse, trouble, fork, memory, state, tables, deadline, poller, transport,
 #          readahead, output, response, listener, request, accesslog, connection, queue, callbacks,
-#          policy, visit, parting, stream, telling, dispatch, timer, reader, download, house
+#          policy, visit, parting, later, stream, telling, dispatch, timer, reader, download, wait,
+#          house
 #   Never: how a thing is done
 #   Holds: a turn never waits for one connection, and none gets more than its share of it
 
@@ -138,11 +139,20 @@ cdef int loop_other_event(uint32_t key, uint32_t generation) except -1:
         loop_drain(loop_wakeup_fd)
     elif key == DOWNLOAD_KEY:
         loop_drain(readahead_pipe[0])
-        download_go_on()
+        loop_go_on_reading()
     elif key < LISTENER_KEY:
         reader_call(key - READER_KEY, generation)
     else:
         house_accept(key - LISTENER_KEY)
+    return 0
+
+
+cdef int loop_go_on_reading() except -1:
+    """What the helper has read goes out."""
+    cdef connection_t* c = download_next()
+    while c != NULL:
+        loop_after_flush(c, connection_flush(c))
+        c = download_next()
     return 0
 
 

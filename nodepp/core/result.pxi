@@ -2,7 +2,7 @@
 #   Prefix: result
 #   Owns:  the meaning of each type of result; status, type and field lines into the head
 #   Uses:  limits, tables, output, response, request, callbacks, objects, current, answer, reply,
-#          personal, finish, pool, compress, stream
+#          personal, finish, pool, compress, later, stream
 #   Never: calling the handler, sending
 #   Holds: it raises before anything is queued, or the caller rewinds to its mark
 

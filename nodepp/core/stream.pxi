@@ -2,7 +2,7 @@
 #   Prefix: stream
 #   Owns:  pulling an iterator, the chunked coding of its pieces, its close()
 #   Uses:  limits, scan, clock, pulse, fork, memory, tables, output, response, request, connection,
-#          callbacks, objects, current, reply, settle, finish, pool
+#          callbacks, objects, current, reply, settle, finish, pool, later
 #   Never: more than one share per turn: others are waiting
 #   Holds: an iterator that was begun is closed exactly once, whoever ends it
 

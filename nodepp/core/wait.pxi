@@ -2,8 +2,8 @@
 #   Prefix: wait
 #   Owns:  the states WAITING and WAITING_DEAF: entering, listening for the client's end, the answer
 #          that comes, the time-out
-#   Uses:  limits, clock, memory, state, tables, transport, output, response, request, connection,
-#          queue, context, current, dispatch, visit, parting, stream, later, loop
+#   Uses:  limits, clock, memory, tables, transport, output, response, request, connection, queue,
+#          callbacks, objects, current, visit, finish, pool, later, stream, failure, dispatch, loop
 #   Never: making the answer
 #   Holds: an answer goes to the request that waits for it, or nowhere
 
@@ -116,8 +116,8 @@ cdef int wait_finish(connection_t* c, Later later, int status) noexcept:
     later.result = None
     current_leave(NULL)
     visit_shown.number = 0             # what it points to goes now
-    if parting_noted_count:
-        parting_end_late(c, r)
+    if visit_over_count:
+        dispatch_end_noted(c, r)
     if req.iterator is not None and not c.cut:
         return 0
     c.stream = NULL
