@@ -397,3 +397,13 @@ def test_the_access_log_ends_with_its_engine():
 def test_a_period_out_of_its_bounds_is_a_value_error(serve_epoll, seconds):
     with pytest.raises(ValueError, match=r"."):
         serve_epoll().engine.every(seconds, print)
+
+
+def test_a_request_that_is_not_kept_serves_the_next_one_too(serve):
+    """Its fields lie in a base class; the pool asks for the count of references to the whole."""
+    seen = []
+    server = serve(handlers={"who": lambda req: [seen.append(id(req)), "it"][1]})
+    client = server.connect()
+    client.send(requests_in(5, "/who"))
+    client.until(lambda: len(seen) == 5)
+    assert len(set(seen)) == 1
