@@ -68,6 +68,7 @@ class Config:
     body_timeout_ms: int
     send_timeout_ms: int
     keep_alive_timeout_ms: int
+    half_close: bool
     graceful_timeout_ms: int
     max_sessions: int
     session_data_size: int
@@ -129,6 +130,7 @@ class Config:
             "max_connections", "max_payload", "buffer_memory", "head_size_max", "target_size_max",
             "field_count_max", "form_part_count_max", "form_field_size_max", "spool_size",
             "header_timeout_ms", "body_timeout_ms", "send_timeout_ms", "keep_alive_timeout_ms",
+            "half_close",
         )  # fmt: skip
         settings = {name: getattr(self, name) for name in names}
         settings["poller"] = self.fd_monitor

@@ -131,6 +131,8 @@ KEYS = (
     _seconds("connectionTimeout", "keep_alive_timeout_ms", 60, "an idle connection is kept open",
              group="time", options="--timeout-keep-alive --keep-alive",
              aliases="timeoutKeepAlive", low=1),
+    Key("halfClose", "half_close", "flag", False, "an ended client may wait for a late answer",
+        group="time"),
     _seconds("gracefulTimeout", "graceful_timeout_ms", 30, "for requests to finish when stopping",
              group="time", options="--timeout-graceful-shutdown --graceful-timeout"),
 
