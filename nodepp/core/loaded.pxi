@@ -19,12 +19,12 @@ cdef SessionState loaded_make():
 
 
 cdef void loaded_release(RequestState req) noexcept:
-    """The request is over. A session that somebody keeps can still be read."""
+    """The request is over. A session that the application keeps can still be read."""
     global loaded_spare
     cdef SessionState session = req._session
     req._session = None
     if Py_REFCNT(session) > 1:
-        loaded_see(session)            # somebody keeps it: it may outlive the table
+        loaded_see(session)            # the application keeps it: it may outlive the table
     session.request = NULL
     if Py_REFCNT(session) == 1 and loaded_spare is None and type(session) is policy_class:
         loaded_reset(session)

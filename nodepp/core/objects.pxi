@@ -23,16 +23,16 @@ cdef class SessionState:
     cdef uint32_t slot
     cdef uint32_t version              # of what was read
     cdef uint8_t key[VAULT_ID_SIZE]    # its id in the table
-    cdef uint8_t new_key[VAULT_ID_SIZE]    # the one that it shall get, if `rekeyed`
+    cdef uint8_t new_key[VAULT_ID_SIZE]    # its next id, if `rekeyed`
     cdef uint8_t shown                 # which cookies the request has, bits
     cdef bint forged                   # one of them was never made here
     cdef bint live                     # it is in the table
     cdef bint local                    # begun for a bot: it ends with the request
     cdef bint fresh                    # begun by this request
     cdef bint loaded                   # meta, name and data have been read
-    cdef bint rekeyed                  # it shall get another id
-    cdef bint entering                 # it is logged in: who it is shall be another
-    cdef bint altered                  # its token shall be another
+    cdef bint rekeyed                  # the commit gives it another id
+    cdef bint entering                 # login() was called; the user changes at commit
+    cdef bint altered                  # a new CSRF token waits to be written
     cdef uint32_t began_s
     cdef uint32_t seen_s
     cdef bint cookie_due               # its cookie must be said (anew)
